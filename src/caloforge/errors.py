@@ -1,0 +1,114 @@
+"""All exceptions and warning categories; imports nothing of ours.
+
+Every exception is a :class:`CaloForgeError` *and* the built-in a caller expects, keeps its facts as
+fields, and says what came, what was expected, where, and what to do. The command line turns each into
+one line and exit code 2.
+"""
+
+import difflib
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+__all__ = [
+    "CaloForgeError",
+    "ShapeError",
+    "ValueRangeError",
+    "UnknownNameError",
+    "ConfigError",
+    "GeometryMismatchError",
+    "FileFormatError",
+    "OutputError",
+    "CheckpointError",
+    "EnergyRangeError",
+    "NonFiniteError",
+    "MissingExtraError",
+    "CaloForgeWarning",
+    "ImplausibleEnergyWarning",
+]
+
+
+class CaloForgeError(Exception):
+    """Base of everything this package raises on purpose."""
+
+    message: str
+
+    def __init__(self, message: str) -> None:
+        self.message = message
+        super().__init__(message)
+
+    def __str__(self) -> str:
+        return self.message  # KeyError and OSError would add quotes or numbers
+
+
+class ShapeError(CaloForgeError, ValueError):
+    """An array has another shape than its meaning demands."""
+
+    def __init__(self, name: str, got: Sequence[int], expected: str) -> None:
+        self.name, self.got, self.expected = name, tuple(got), expected
+        super().__init__(f"{name} has shape {tuple(got)}, expected {expected}.")
+
+
+class ValueRangeError(CaloForgeError, ValueError):
+    """A number or array has values that it must not have (NaN, negative, outside its range)."""
+
+
+class UnknownNameError(CaloForgeError, KeyError):
+    """A name that no registry knows; suggests the closest one."""
+
+    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+        self.kind, self.name, self.known = kind, name, sorted(known)
+        close = difflib.get_close_matches(name, self.known, n=1)
+        hint = f" Did you mean {close[0]!r}?" if close else ""
+        super().__init__(f"Unknown {kind} {name!r}.{hint} Known: {', '.join(self.known) or 'none'}.")
+
+
+class ConfigError(CaloForgeError, ValueError):
+    """A setting has the wrong type or a value that makes no sense."""
+
+
+class GeometryMismatchError(CaloForgeError, ValueError):
+    """Two things that must describe the same calorimeter do not."""
+
+
+class FileFormatError(CaloForgeError, ValueError):
+    """A file cannot be read as what it was taken for: truncated, foreign, or with bad contents."""
+
+    def __init__(self, path: Path | str, problem: str) -> None:
+        self.path, self.problem = Path(path), problem
+        super().__init__(f"{path}: {problem}")
+
+
+class OutputError(CaloForgeError, OSError):
+    """An output cannot be written: no permission, no space, or it would overwrite something."""
+
+    def __init__(self, path: Path | str, problem: str) -> None:
+        self.path, self.problem = Path(path), problem
+        super().__init__(f"{path}: {problem}")
+
+
+class CheckpointError(FileFormatError):
+    """A weights file is damaged, foreign, or of another model than it says."""
+
+
+class EnergyRangeError(CaloForgeError, ValueError):
+    """Incident energies lie outside the range the model was trained on."""
+
+
+class NonFiniteError(CaloForgeError, ArithmeticError):
+    """A loss or a sample is NaN or infinite."""
+
+
+class MissingExtraError(CaloForgeError, ImportError):
+    """An optional dependency is not installed."""
+
+    def __init__(self, module: str, *, extra: str, purpose: str) -> None:
+        self.module, self.extra, self.purpose = module, extra, purpose
+        super().__init__(f"{purpose} needs {module!r}: pip install 'caloforge[{extra}]'.")
+
+
+class CaloForgeWarning(UserWarning):
+    """Base of all warnings of this package."""
+
+
+class ImplausibleEnergyWarning(CaloForgeWarning):
+    """Deposits and incident energies do not fit together; probably a unit is wrong."""

@@ -1,0 +1,57 @@
+"""Outputs that are whole or absent: write to a temporary name beside the target, then rename."""
+
+import contextlib
+import errno
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
+
+from caloforge.errors import CaloForgeError, OutputError
+
+__all__ = ["atomic_path", "check_output", "explain_os_error"]
+
+
+def check_output(path: Path, *, overwrite: bool = False) -> None:
+    """Fail early, before long work, if ``path`` cannot be written.
+
+    Raises:
+        OutputError: The folder is missing or not writable, ``path`` is a folder, or it exists and
+            ``overwrite`` is false.
+    """
+    if path.is_dir():
+        raise OutputError(path, "is a folder; give the name of a file.")
+    if path.exists() and not overwrite:
+        raise OutputError(path, "exists already; choose another name or pass --overwrite.")
+    if not path.parent.is_dir():
+        raise OutputError(path, f"the folder {path.parent} does not exist; create it first.")
+    if not os.access(path.parent, os.W_OK):
+        raise OutputError(path, f"no permission to write in {path.parent}.")
+
+
+def explain_os_error(path: Path, err: OSError) -> OutputError:
+    """Say an operating system's error about an output in words that tell what to do."""
+    full = err.errno in (errno.ENOSPC, errno.EDQUOT) or "No space left" in str(err)
+    if full:
+        return OutputError(path, "no space left on the disk; free some, or write elsewhere. Nothing was kept half.")
+    reason = err.strerror or str(err).splitlines()[0]
+    return OutputError(path, f"cannot be written: {reason}.")
+
+
+@contextlib.contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """Give a temporary path beside ``path``; rename it to ``path`` on success, remove it on failure.
+
+    Raises:
+        OutputError: The operating system refuses (disk full, permission, read-only).
+    """
+    part = path.with_name(f".{path.name}.{uuid4().hex[:8]}.part")
+    try:
+        yield part
+        part.replace(path)
+    except CaloForgeError:
+        raise
+    except OSError as err:
+        raise explain_os_error(path, err) from err
+    finally:
+        part.unlink(missing_ok=True)
