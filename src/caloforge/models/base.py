@@ -1,0 +1,94 @@
+"""What every generative model of showers is: a pure map from incident energies and noise to voxels.
+
+A model is trained in one or more :class:`Stage` s and, once trained, is asked for one thing: ``generate``.
+To add a model, see ``docs/adding-a-model.md``.
+"""
+
+import abc
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from caloforge.geometry import Geometry
+from caloforge.seeding import ShowerNoise
+from caloforge.showers import Showers
+
+__all__ = ["Batch", "Stage", "ShowerModel"]
+
+Batch = dict[str, Tensor]
+
+
+class Stage(nn.Module, abc.ABC):
+    """A part of a model that is trained on its own, by gradient descent on a loss per shower.
+
+    The trainer calls ``fit`` once on the training split, keeps ``rows`` of all showers in memory, and for
+    each mini-batch calls ``draw`` (noise, augmentation) and the module itself (the loss).
+    """
+
+    loss_name: ClassVar[str] = "nll"
+    """Label in logs and plots."""
+
+    @abc.abstractmethod
+    def fit(self, showers: Showers, *, seed: int) -> None:
+        """Estimate the preprocessing from the training split; stored in buffers."""
+
+    @abc.abstractmethod
+    def rows(self, showers: Showers) -> Batch:
+        """Tensors with one row per shower, everything that does not change from epoch to epoch."""
+
+    @abc.abstractmethod
+    def draw(self, rows: Batch, generator: torch.Generator) -> Batch:
+        """A training batch from rows: fresh noise and augmentation, from ``generator`` alone."""
+
+    @abc.abstractmethod
+    def forward(self, batch: Batch) -> Float[Tensor, " B"]:
+        """Loss of each shower of a batch."""
+
+
+class ShowerModel(nn.Module, abc.ABC):
+    """p(voxels | e_inc) of one calorimeter.
+
+    Args:
+        geometry: The calorimeter.
+    """
+
+    e_inc_range: Tensor
+    """Lowest and highest incident energy seen in training, MeV; NaN before training."""
+
+    def __init__(self, geometry: Geometry) -> None:
+        super().__init__()
+        self.geometry = geometry
+        self.register_buffer("e_inc_range", torch.full((2,), torch.nan, dtype=torch.float64))
+
+    @classmethod
+    @abc.abstractmethod
+    def build(cls, settings: Mapping[str, Any], geometry: Geometry) -> "ShowerModel":
+        """The model of plain-data ``settings`` (a recipe's ``[model]`` table) for a geometry, untrained."""
+
+    @property
+    @abc.abstractmethod
+    def settings(self) -> dict[str, Any]:
+        """The settings that :meth:`build` needs to make this model again."""
+
+    @property
+    @abc.abstractmethod
+    def stages(self) -> dict[str, Stage]:
+        """The stages in the order they are trained; the names are sections of a recipe."""
+
+    @abc.abstractmethod
+    def generate(self, e_inc: Float[Tensor, " B"], noise: ShowerNoise) -> Float[Tensor, "B V"]:
+        """One shower per incident energy: MeV in, MeV out, all randomness from ``noise``."""
+
+    def fit_range(self, showers: Showers) -> None:
+        """Remember the range of incident energies of the training split."""
+        if len(showers):
+            self.e_inc_range.copy_(torch.tensor([np.min(showers.e_inc), np.max(showers.e_inc)], dtype=torch.float64))
+
+    def n_parameters(self, stage: str | None = None) -> int:
+        """Number of trainable parameters, masked ones included as the field counts them."""
+        module: nn.Module = self if stage is None else self.stages[stage]
+        return sum(p.numel() for p in module.parameters())

@@ -1,0 +1,148 @@
+"""One file per model: weights and preprocessing as safetensors, everything else as JSON in its header.
+
+Nothing in the file is executed: safetensors holds numbers, the header is parsed as JSON, and the settings
+are checked like any other configuration. Pickle is not used.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, final
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from caloforge import __version__
+from caloforge.errors import CaloForgeError, CheckpointError
+from caloforge.files import atomic_path
+from caloforge.geometry import Geometry
+from caloforge.models import build_model
+from caloforge.models.base import ShowerModel
+
+__all__ = ["FORMAT", "CheckpointHeader", "save_model", "read_header", "load_checkpoint", "load_weights"]
+
+FORMAT = 1
+_KEY = "caloforge"
+_HALF = {"float16": torch.float16, "bfloat16": torch.bfloat16}
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class CheckpointHeader:
+    """What a weights file says about itself."""
+
+    family: str
+    """Key of :data:`caloforge.models.FAMILIES`."""
+    settings: dict[str, Any]
+    """The ``[model]`` table that builds the model."""
+    geometry: Geometry
+    provenance: dict[str, Any] = field(default_factory=dict)
+    """Recipe, training data and its split, seeds, versions, measured fidelity: JSON types."""
+    version: str = __version__
+    """Version of this package that wrote the file."""
+
+
+def save_model(
+    model: ShowerModel,
+    path: Path,
+    *,
+    family: str,
+    provenance: Mapping[str, Any],
+    half: str | None = None,
+) -> None:
+    """Write a model's weights, atomically.
+
+    Args:
+        model: The model.
+        path: Target file; replaced if it exists.
+        family: Its key in :data:`caloforge.models.FAMILIES`.
+        provenance: Where it comes from; JSON types.
+        half: ``"float16"`` or ``"bfloat16"`` rounds the flows' trainable weights to half the size;
+            preprocessing keeps its precision.
+
+    Raises:
+        OutputError: The file cannot be written.
+    """
+    trainable = {name for name, _ in model.named_parameters()}
+    tensors = {}
+    for name, tensor in model.state_dict().items():
+        weight = name in trainable or name.endswith("weight_packed")
+        tensors[name] = tensor.detach().cpu().contiguous().to(_HALF[half] if half and weight else tensor.dtype)
+    header = {
+        "format": FORMAT,
+        "version": __version__,
+        "family": family,
+        "settings": model.settings,
+        "geometry": model.geometry.to_dict(),
+        "provenance": dict(provenance),
+    }
+    with atomic_path(path) as part:
+        try:
+            save_file(tensors, part, metadata={_KEY: json.dumps(header)})
+        except SafetensorError as err:  # wraps the operating system's error
+            raise OSError(str(err)) from err
+
+
+def read_header(path: Path) -> CheckpointHeader:
+    """What a weights file says about itself, without loading the weights.
+
+    Raises:
+        CheckpointError: The file is missing, truncated, foreign, or of a newer format.
+    """
+    if not path.is_file():
+        raise CheckpointError(path, "there is no such weights file.")
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+    except (SafetensorError, OSError) as err:
+        raise CheckpointError(path, f"is no safetensors file or is damaged ({err}); copy or train it again.") from err
+    if _KEY not in metadata:
+        raise CheckpointError(path, "is a safetensors file, but not one of caloforge (no 'caloforge' header).")
+    try:
+        header = json.loads(metadata[_KEY])
+        if header["format"] > FORMAT:
+            raise CheckpointError(
+                path, f"has format {header['format']}, this version reads up to {FORMAT}; upgrade caloforge."
+            )
+        return CheckpointHeader(
+            family=header["family"],
+            settings=header["settings"],
+            geometry=Geometry.from_dict(header["geometry"]),
+            provenance=header["provenance"],
+            version=header["version"],
+        )
+    except CheckpointError:
+        raise
+    except (ValueError, KeyError, TypeError, AttributeError, CaloForgeError) as err:
+        raise CheckpointError(path, f"has a damaged header ({type(err).__name__}: {err}).") from err
+
+
+def load_checkpoint(path: Path, *, device: torch.device | str = "cpu") -> tuple[ShowerModel, CheckpointHeader]:
+    """Build the model of a weights file and load its weights, ready to generate.
+
+    Raises:
+        CheckpointError: As :func:`read_header`, or the weights do not fit the settings or are not finite.
+    """
+    header = read_header(path)
+    try:
+        model = build_model(header.family, header.settings, header.geometry)
+    except CaloForgeError as err:
+        raise CheckpointError(path, f"describes a model that cannot be built: {err}") from err
+    try:
+        with safe_open(path, framework="pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+        load_weights(model, tensors)
+    except (SafetensorError, OSError, RuntimeError) as err:
+        problem = " ".join(str(err).split())[:300]
+        raise CheckpointError(path, f"its weights do not fit its settings: {problem}") from err
+    if bad := [name for name, p in model.named_parameters() if not torch.isfinite(p).all()]:
+        raise CheckpointError(path, f"has weights that are not finite, first in {bad[0]!r}.")
+    return model.to(device).eval().requires_grad_(requires_grad=False), header
+
+
+def load_weights(model: ShowerModel, tensors: Mapping[str, torch.Tensor]) -> None:
+    """Load a state dict whose weights may have been rounded to half precision."""
+    own = model.state_dict()
+    model.load_state_dict({k: v.to(own[k].dtype) if k in own else v for k, v in tensors.items()}, strict=True)

@@ -1,0 +1,7 @@
+"""Between energies in MeV and model space: steps with ``encode`` and ``decode``, fitted and saved with the weights."""
+
+from caloforge.preprocessing.steps import LayerShares, Standardize, expit, layer_sums, logit
+from caloforge.preprocessing.symmetry import voxel_symmetries
+from caloforge.preprocessing.voxels import Noise, Scale, VoxelShares
+
+__all__ = ["LayerShares", "Noise", "Scale", "Standardize", "VoxelShares", "expit", "layer_sums", "logit", "voxel_symmetries"]

@@ -1,0 +1,32 @@
+"""Complete runs as TOML files, named for family and purpose; each holds exactly a ``RunConfig``."""
+
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from caloforge.config import read_toml
+from caloforge.errors import UnknownNameError
+
+__all__ = ["load_recipe", "recipe_names"]
+
+_FOLDER = Path(str(resources.files(__name__)))
+
+
+def recipe_names() -> tuple[str, ...]:
+    """Names of the recipes that come with the package."""
+    return tuple(sorted(path.stem for path in _FOLDER.glob("*.toml")))
+
+
+def load_recipe(name_or_path: str | Path) -> dict[str, Any]:
+    """Plain data of a recipe of the package, or of a user's TOML file.
+
+    Raises:
+        UnknownNameError: Neither a recipe nor a file.
+        FileFormatError: The file is no TOML.
+    """
+    path = Path(name_or_path)
+    if path.suffix == ".toml" or path.is_file():
+        return read_toml(path)
+    if str(name_or_path) not in recipe_names():
+        raise UnknownNameError("recipe", str(name_or_path), recipe_names())
+    return read_toml(_FOLDER / f"{name_or_path}.toml")

@@ -1,0 +1,65 @@
+"""Several processes on one run, started by ``torchrun``: who am I, and sums over all of us."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import final
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+__all__ = ["Processes", "process_group"]
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Processes:
+    """This process among those of the run."""
+
+    rank: int = 0
+    size: int = 1
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this process writes the files."""
+        return self.rank == 0
+
+    def wrap(self, module: nn.Module) -> nn.Module:
+        """The module whose gradients are averaged over all processes."""
+        return module if self.size == 1 else DistributedDataParallel(module)
+
+    def share(self, rows: Tensor) -> Tensor:
+        """This process's part of a batch; the parts have equal size."""
+        return rows[self.rank :: self.size]
+
+    def total(self, value: Tensor) -> Tensor:
+        """Sum over all processes."""
+        if self.size > 1:
+            dist.all_reduce(value)
+        return value
+
+    def any(self, flag: bool) -> bool:  # noqa: FBT001 - a predicate's value
+        """Whether the flag is set in any process, so that all stop together."""
+        return bool(self.total(torch.tensor(float(flag))).item() > 0) if self.size > 1 else flag
+
+    def wait(self) -> None:
+        """Until all are here."""
+        if self.size > 1:
+            dist.barrier()
+
+
+@contextlib.contextmanager
+def process_group(device: torch.device) -> Iterator[Processes]:
+    """Join the processes that ``torchrun`` started; alone, without it, there is nothing to join."""
+    size = int(os.environ.get("WORLD_SIZE", "1"))
+    if size == 1:
+        yield Processes()
+        return
+    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    try:
+        yield Processes(rank=dist.get_rank(), size=size)
+    finally:
+        dist.destroy_process_group()
