@@ -7,6 +7,8 @@ from typing import Annotated, TextIO
 import typer
 
 from caloforge import __version__
+from caloforge.cli.convert import convert
+from caloforge.cli.info import info
 from caloforge.errors import CaloForgeError
 
 __all__ = ["app", "main"]
@@ -28,9 +30,10 @@ def _print_version(value: bool) -> None:  # noqa: FBT001 - typer's callback sign
 
 @app.callback()
 def _common(
+    *,
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
-    ] = False,  # noqa: FBT002
+    ] = False,
 ) -> None:
     """Calorimeter showers: train a generative model on Geant4, generate, check."""
 
@@ -57,6 +60,10 @@ def main() -> None:
     except KeyboardInterrupt:
         typer.secho("interrupted", err=True)
         sys.exit(130)
+
+
+app.command()(info)
+app.command()(convert)
 
 
 if __name__ == "__main__":
