@@ -33,14 +33,18 @@ def explain_os_error(path: Path, err: OSError) -> OutputError:
     """Say an operating system's error about an output in words that tell what to do."""
     full = err.errno in (errno.ENOSPC, errno.EDQUOT) or "No space left" in str(err)
     if full:
-        return OutputError(path, "no space left on the disk; free some, or write elsewhere. Nothing was kept half.")
-    reason = err.strerror or str(err).splitlines()[0]
+        return OutputError(
+            path, "no space left on the disk; free some, or write elsewhere. Nothing was kept half."
+        )
+    reason = err.strerror or (str(err).splitlines() or [type(err).__name__])[0]
     return OutputError(path, f"cannot be written: {reason}.")
 
 
 @contextlib.contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
     """Give a temporary path beside ``path``; rename it to ``path`` on success, remove it on failure.
+
+    An error of the operating system that names another file, e.g. an input, passes unchanged.
 
     Raises:
         OutputError: The operating system refuses (disk full, permission, read-only).
@@ -52,6 +56,9 @@ def atomic_path(path: Path) -> Iterator[Path]:
     except CaloForgeError:
         raise
     except OSError as err:
+        if err.filename is not None and str(err.filename) not in (str(part), str(path)):
+            raise
         raise explain_os_error(path, err) from err
     finally:
-        part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # the folder itself may be gone; the first error counts
+            part.unlink(missing_ok=True)

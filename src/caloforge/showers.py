@@ -44,14 +44,22 @@ class Showers:
     provenance: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        for name in ("e_inc", "voxels"):
+            object.__setattr__(self, name, _as_floats(name, getattr(self, name)))
         if np.ndim(self.e_inc) != 1:
             raise ShapeError("e_inc", np.shape(self.e_inc), "(n,)")
         expected = (len(self.e_inc), self.geometry.n_voxels)
         if np.shape(self.voxels) != expected:
-            raise ShapeError("voxels", np.shape(self.voxels), f"(n, V) = {expected} for {self.geometry.describe()}")
-        _require(self.e_inc, np.isfinite(self.e_inc) & (self.e_inc > 0), "e_inc must be finite and positive (MeV)")
+            raise ShapeError(
+                "voxels", np.shape(self.voxels), f"(n, V) = {expected} for {self.geometry.describe()}"
+            )
+        _require(
+            self.e_inc, np.isfinite(self.e_inc) & (self.e_inc > 0), "e_inc must be finite and positive (MeV)"
+        )
         # One pass each, without a second array of the size of the showers unless something is wrong.
-        if self.voxels.size and not (np.isfinite(self.voxels.sum(dtype=np.float64)) and self.voxels.min() >= 0):
+        with np.errstate(invalid="ignore", over="ignore"):
+            total = self.voxels.sum(dtype=np.float64)
+        if self.voxels.size and not (np.isfinite(total) and self.voxels.min() >= 0):
             good = np.isfinite(self.voxels) & (self.voxels >= 0)
             _require(self.voxels, good, "voxels must be finite and not negative (MeV)")
 
@@ -64,7 +72,10 @@ class Showers:
     def __getitem__(self, select: slice | Bool[np.ndarray, " n"] | Int[np.ndarray, " m"]) -> "Showers":
         """A subset by slice, mask or indices; ``showers[i:i + 1]`` for a single one."""
         return Showers(
-            e_inc=self.e_inc[select], voxels=self.voxels[select], geometry=self.geometry, provenance=self.provenance
+            e_inc=self.e_inc[select],
+            voxels=self.voxels[select],
+            geometry=self.geometry,
+            provenance=self.provenance,
         )
 
     @property
@@ -96,7 +107,8 @@ class Showers:
         for index, part in enumerate(parts):
             if not first.geometry.same_voxels(part.geometry):
                 raise GeometryMismatchError(
-                    f"Part 0 has geometry {first.geometry.describe()}, part {index} {part.geometry.describe()}."
+                    f"Part 0 has geometry {first.geometry.describe()}, "
+                    f"part {index} has {part.geometry.describe()}."
                 )
         return Showers(
             e_inc=np.concatenate([part.e_inc for part in parts]),
@@ -104,6 +116,16 @@ class Showers:
             geometry=first.geometry,
             provenance=first.provenance,
         )
+
+
+def _as_floats(name: str, values: object) -> Float[np.ndarray, "..."]:
+    """The array itself where it holds floats already, a copy where it holds whole numbers."""
+    array = np.asarray(values)
+    if array.dtype.kind in "iu":
+        return array.astype(np.float64)
+    if array.dtype.kind != "f":
+        raise ValueRangeError(f"{name} must be an array of real numbers (MeV), got dtype {array.dtype}.")
+    return array
 
 
 def _require(values: Float[np.ndarray, "..."], good: Bool[np.ndarray, "..."], rule: str) -> None:

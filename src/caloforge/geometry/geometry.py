@@ -1,7 +1,6 @@
 """A calorimeter as its voxels see it: ordered layers, each with a grid and its place in depth."""
 
 import itertools
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, final
@@ -9,8 +8,9 @@ from typing import Any, final
 import numpy as np
 from jaxtyping import Float
 
-from caloforge.errors import ConfigError, GeometryMismatchError, UnknownNameError
+from caloforge.errors import ConfigError, GeometryMismatchError, ShapeError, UnknownNameError
 from caloforge.geometry.grid import CartesianGrid, Grid, PolarGrid, uniform_edges
+from caloforge.geometry.plain import check_keys, integer, number, sequence, table, text
 from caloforge.geometry.stack import Stack
 
 __all__ = ["Layer", "Geometry"]
@@ -30,10 +30,16 @@ class Layer:
     """Back face, mm."""
 
     def __post_init__(self) -> None:
+        text(self.name, "Layer: name")
         if (self.z_min is None) != (self.z_max is None):
             raise ConfigError(f"Layer {self.name!r}: give both z_min and z_max, or neither.")
-        if self.z_min is not None and self.z_max is not None and not self.z_min < self.z_max:
-            raise ConfigError(f"Layer {self.name!r}: z_min = {self.z_min} mm is not below z_max = {self.z_max} mm.")
+        if self.z_min is not None and self.z_max is not None:
+            object.__setattr__(self, "z_min", number(self.z_min, f"Layer {self.name!r}: z_min"))
+            object.__setattr__(self, "z_max", number(self.z_max, f"Layer {self.name!r}: z_max"))
+            if not self.z_min < self.z_max:
+                raise ConfigError(
+                    f"Layer {self.name!r}: z_min = {self.z_min} mm is not below z_max = {self.z_max} mm."
+                )
 
     @property
     def n_voxels(self) -> int:
@@ -57,6 +63,7 @@ class Geometry:
     """Materials along the shower axis, needed only to simulate."""
 
     def __post_init__(self) -> None:
+        text(self.name, "Geometry: name")
         if not self.layers:
             raise ConfigError(f"Geometry {self.name!r} has no layers.")
         names = [layer.name for layer in self.layers]
@@ -65,10 +72,21 @@ class Geometry:
         placed = [layer for layer in self.layers if layer.z_min is not None]
         for front, back in itertools.pairwise(placed):
             if (back.z_min or 0.0) < (front.z_max or 0.0) - 1e-9:
-                raise ConfigError(f"Geometry {self.name!r}: layers {front.name!r} and {back.name!r} overlap in z.")
-        low, high = self.e_ratio_range
+                raise ConfigError(
+                    f"Geometry {self.name!r}: layers {front.name!r} and {back.name!r} overlap in z."
+                )
+        where = f"Geometry {self.name!r}: e_ratio_range"
+        low, high = (number(edge, where) for edge in sequence(self.e_ratio_range, where, length=2))
         if not 0 <= low < high:
-            raise ConfigError(f"Geometry {self.name!r}: e_ratio_range {self.e_ratio_range} is no range.")
+            raise ConfigError(
+                f"{where} must be [low, high] with 0 <= low < high, got {list(self.e_ratio_range)}."
+            )
+        object.__setattr__(self, "e_ratio_range", (low, high))
+        if self.stack is not None and placed and (placed[-1].z_max or 0.0) > self.stack.depth + 1e-6:
+            raise ConfigError(
+                f"Geometry {self.name!r}: layer {placed[-1].name!r} ends at {placed[-1].z_max} mm, "
+                f"behind the stack of {self.stack.depth:g} mm."
+            )
 
     @property
     def n_layers(self) -> int:
@@ -88,12 +106,20 @@ class Geometry:
 
     def e_layer(self, voxels: Float[np.ndarray, "n V"]) -> Float[np.ndarray, "n L"]:
         """Energy per layer, MeV, ``(n, L)``, summed in float64 from ``voxels`` in MeV, ``(n, V)``."""
+        self._require_shape(voxels)
         starts = [where.start for where in self.layer_slices]
         return np.add.reduceat(voxels, starts, axis=1, dtype=np.float64)
 
     def layer_voxels(self, voxels: Float[np.ndarray, "n V"], layer: int) -> Float[np.ndarray, "n a b"]:
         """Voxels of one layer on its grid, ``(n, *grid.shape)``; a view where possible."""
+        self._require_shape(voxels)
         return voxels[:, self.layer_slices[layer]].reshape(len(voxels), *self.layers[layer].grid.shape)
+
+    def _require_shape(self, voxels: Float[np.ndarray, "n V"]) -> None:
+        if np.ndim(voxels) != 2 or np.shape(voxels)[1] != self.n_voxels:
+            raise ShapeError(
+                "voxels", np.shape(voxels), f"(n, V) = (n, {self.n_voxels}) for {self.describe()}"
+            )
 
     def same_voxels(self, other: "Geometry") -> bool:
         """Whether both cut space into the same voxels in the same order; names and materials may differ."""
@@ -102,10 +128,11 @@ class Geometry:
         )
 
     def require_same_voxels(self, other: "Geometry", *, mine: str, theirs: str) -> None:
-        """Raise :class:`GeometryMismatchError` unless both have the same voxels; the names go in the message."""
+        """Raise :class:`GeometryMismatchError` unless both have the same voxels, naming them."""
         if not self.same_voxels(other):
             raise GeometryMismatchError(
-                f"{mine} has geometry {self.describe()}, {theirs} has {other.describe()}; they must be the same."
+                f"{mine} has geometry {self.describe()}, {theirs} has {other.describe()}; "
+                "they must have the same voxels."
             )
 
     def describe(self) -> str:
@@ -114,7 +141,11 @@ class Geometry:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data (JSON and TOML types only); :meth:`from_dict` gives it back."""
-        data: dict[str, Any] = {"name": self.name, "source": self.source, "e_ratio_range": list(self.e_ratio_range)}
+        data: dict[str, Any] = {
+            "name": self.name,
+            "source": self.source,
+            "e_ratio_range": list(self.e_ratio_range),
+        }
         if self.stack is not None:
             data["stack"] = self.stack.to_dict()
         data["layers"] = [_layer_to_dict(layer) for layer in self.layers]
@@ -122,16 +153,30 @@ class Geometry:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "Geometry":
-        """Build from plain data; unknown and missing keys raise."""
+        """Build from plain data; unknown and missing keys raise.
+
+        Beyond what :meth:`to_dict` writes, edges of equal width may be given as ``x = {low, high, n}``, a
+        layer's extent as ``z = {start, thickness}`` (``start`` defaults to the back of the layer before),
+        and ``repeat = n`` makes n such layers behind each other, named by their number from 0.
+
+        Raises:
+            ConfigError: A key is missing, or a value has the wrong type or makes no sense.
+            UnknownNameError: A key or a name is not known.
+        """
+        data = table(data, "the geometry")
         allowed = {"name", "source", "e_ratio_range", "stack", "layers"}
-        _check_keys("geometry key", data, allowed=allowed, required={"name", "layers"})
-        low, high = data.get("e_ratio_range", (0.0, 2.0))
+        check_keys(data, "the geometry", allowed=allowed, required={"name", "layers"})
+        if not isinstance(source := data.get("source", ""), str):
+            raise ConfigError(f"source must be a text, got {source!r}.")
+        layers: list[Layer] = []
+        for block in sequence(data["layers"], "layers"):
+            layers += _layers_from_block(block, before=layers)
         return cls(
-            name=str(data["name"]),
-            source=str(data.get("source", "")),
-            e_ratio_range=(float(low), float(high)),
+            name=text(data["name"], "name"),
+            source=source,
+            e_ratio_range=data.get("e_ratio_range", (0.0, 2.0)),
             stack=Stack.from_dict(data["stack"]) if "stack" in data else None,
-            layers=tuple(_layer_from_dict(layer, index) for index, layer in enumerate(data["layers"])),
+            layers=tuple(layers),
         )
 
 
@@ -143,14 +188,6 @@ def _grids_close(a: Grid, b: Grid) -> bool:
     else:
         return False
     return all(len(p) == len(q) and bool(np.allclose(p, q, rtol=1e-6, atol=1e-6)) for p, q in pairs)
-
-
-def _check_keys(kind: str, data: Mapping[str, Any], *, allowed: set[str], required: set[str]) -> None:
-    for key in data:
-        if key not in allowed:
-            raise UnknownNameError(kind, key, allowed)
-    if missing := sorted(required - set(data)):
-        raise ConfigError(f"Missing {kind}{'s' * (len(missing) > 1)}: {', '.join(missing)}.")
 
 
 def _layer_to_dict(layer: Layer) -> dict[str, Any]:
@@ -166,36 +203,80 @@ def _layer_to_dict(layer: Layer) -> dict[str, Any]:
     return data
 
 
-def _edges(data: Mapping[str, Any], axis: str) -> tuple[float, ...]:
-    """Edges given one by one (``x_edges``) or as ``x = {low, high, n}`` with equal widths."""
-    if f"{axis}_edges" in data:
-        return tuple(float(e) for e in data[f"{axis}_edges"])
-    spec = data[axis]
-    _check_keys(f"key of {axis!r}", spec, allowed={"low", "high", "n"}, required={"low", "high", "n"})
-    if not math.isfinite(spec["low"]) or not math.isfinite(spec["high"]):
-        raise ConfigError(f"{axis}: low and high must be finite, got {spec['low']} and {spec['high']}.")
-    return uniform_edges(float(spec["low"]), float(spec["high"]), int(spec["n"]))
+_AXES = {"cartesian": ("x", "y"), "polar": ("r",)}
+_MAX_LAYERS, _MAX_BINS = 10_000, 1_000_000  # far above any calorimeter; a slip must not fill the memory
 
 
-def _layer_from_dict(data: Mapping[str, Any], index: int) -> Layer:
-    _check_keys(f"key of layer {index}", data, allowed=_LAYER_KEYS, required={"grid"})
+def _layers_from_block(block: object, *, before: list[Layer]) -> list[Layer]:
+    """The layers of one block of plain data; ``before`` are those already built, in front of it."""
+    where = f"layer {len(before)}"
+    data = table(block, where)
+    if "grid" not in data:
+        raise ConfigError(f"{where} misses the key grid ('cartesian' or 'polar').")
     kind = data["grid"]
-    axes = {"cartesian": ("x", "y"), "polar": ("r",)}.get(kind)
-    if axes is None:
-        raise UnknownNameError(f"grid of layer {index}", str(kind), ("cartesian", "polar"))
-    for axis in axes:
-        if (f"{axis}_edges" in data) == (axis in data):
-            raise ConfigError(
-                f"Layer {index}: give the {axis} edges once, as {axis}_edges = [...] or "
-                f"{axis} = {{ low = ..., high = ..., n = ... }} (mm)."
-            )
+    if not isinstance(kind, str) or kind not in _AXES:
+        raise UnknownNameError(f"grid of {where}", str(kind), _AXES)
+    allowed = {"name", "grid", "z", "repeat", *_AXES[kind], *(f"{axis}_edges" for axis in _AXES[kind])}
+    check_keys(data, where, allowed=allowed | ({"n_alpha"} if kind == "polar" else set()), required=())
+    repeat = integer(data.get("repeat", 1), f"{where}: repeat", low=1, high=_MAX_LAYERS)
+    if repeat > 1 and "name" in data:
+        raise ConfigError(f"{where}: repeated layers are named by their numbers; leave out name.")
+    edges = {f"{axis}_edges": _edges(data, axis, where) for axis in _AXES[kind]}
     grid: Grid
     if kind == "cartesian":
-        grid = CartesianGrid(x_edges=_edges(data, "x"), y_edges=_edges(data, "y"))
+        grid = CartesianGrid(**edges)
     else:
-        grid = PolarGrid(r_edges=_edges(data, "r"), n_alpha=int(data.get("n_alpha", 1)))
-    z_min, z_max = data.get("z", (None, None))
-    return Layer(name=str(data.get("name", index)), grid=grid, z_min=z_min, z_max=z_max)
+        n_alpha = integer(data.get("n_alpha", 1), f"{where}: n_alpha", low=1, high=_MAX_BINS)
+        grid = PolarGrid(r_edges=edges["r_edges"], n_alpha=n_alpha)
+    names = (
+        [text(data["name"], f"{where}: name")]
+        if "name" in data
+        else map(str, range(len(before), len(before) + repeat))
+    )
+    extents = _extents(data, where, repeat=repeat, before=before)
+    return [
+        Layer(name=name, grid=grid, z_min=z[0], z_max=z[1]) for name, z in zip(names, extents, strict=True)
+    ]
 
 
-_LAYER_KEYS = {"name", "grid", "z", "x_edges", "y_edges", "r_edges", "n_alpha", "x", "y", "r"}
+def _edges(data: Mapping[str, Any], axis: str, where: str) -> tuple[float, ...]:
+    """Edges given one by one (``x_edges``) or as ``x = {low, high, n}`` with equal widths."""
+    key = f"{axis}_edges"
+    if (key in data) == (axis in data):
+        raise ConfigError(
+            f"{where}: give the {axis} edges once, as {key} = [...] or "
+            f"{axis} = {{ low = ..., high = ..., n = ... }} (mm)."
+        )
+    if key in data:
+        return tuple(
+            number(edge, f"{where}: each of {key}") for edge in sequence(data[key], f"{where}: {key}")
+        )
+    spec = table(data[axis], f"{where}: {axis}")
+    keys = {"low", "high", "n"}
+    check_keys(spec, f"{where}: {axis}", allowed=keys, required=keys)
+    low, high = (number(spec[end], f"{where}: {end} of {axis}") for end in ("low", "high"))
+    return uniform_edges(low, high, integer(spec["n"], f"{where}: n of {axis}", low=1, high=_MAX_BINS))
+
+
+def _extents(
+    data: Mapping[str, Any], where: str, *, repeat: int, before: list[Layer]
+) -> list[tuple[float, float]] | list[tuple[None, None]]:
+    """Front and back of each layer of a block, mm, or ``None`` twice where z is not given."""
+    z = data.get("z")
+    if z is None:
+        return [(None, None)] * repeat
+    if not isinstance(z, Mapping):
+        if repeat > 1:
+            raise ConfigError(
+                f"{where}: repeated layers need z = {{ start = ..., thickness = ... }} (mm), got {z!r}."
+            )
+        front, back = (number(edge, f"{where}: each of z") for edge in sequence(z, f"{where}: z", length=2))
+        return [(front, back)]
+    check_keys(z, f"{where}: z", allowed={"start", "thickness"}, required={"thickness"})
+    last = before[-1].z_max if before else 0.0
+    if "start" not in z and last is None:
+        raise ConfigError(f"{where}: the layer before has no z, so z needs a start (mm).")
+    start = number(z.get("start", last), f"{where}: start of z")
+    step = number(z["thickness"], f"{where}: thickness of z")
+    planes = [round(start + k * step, 6) for k in range(repeat + 1)]  # to a nanometre, like the edges
+    return list(itertools.pairwise(planes))

@@ -6,7 +6,7 @@ fastest for ``(n_x, n_y)`` and r fastest for ``(n_alpha, n_r)``.
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar, Literal, final
 
@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Float
 
 from caloforge.errors import ConfigError
+from caloforge.geometry.plain import integer, number
 
 __all__ = ["CartesianGrid", "PolarGrid", "Grid", "uniform_edges"]
 
@@ -25,11 +26,15 @@ def uniform_edges(low: float, high: float, n: int) -> tuple[float, ...]:
     return tuple(round(low + (high - low) * k / n, 6) for k in range(n + 1))
 
 
-def _check_edges(name: str, edges: Sequence[float]) -> tuple[float, ...]:
-    values = tuple(float(e) for e in edges)
+def _check_edges(name: str, edges: object) -> tuple[float, ...]:
+    if isinstance(edges, str) or not isinstance(edges, Iterable):
+        raise ConfigError(f"{name} must be a list of numbers (mm), got {edges!r}.")
+    values = tuple(number(edge, f"Each of {name}") for edge in edges)
     increasing = all(a < b for a, b in itertools.pairwise(values))
-    if len(values) < 2 or not increasing or not all(map(math.isfinite, values)):
-        raise ConfigError(f"{name} must be at least two finite, strictly increasing numbers (mm), got {edges}.")
+    if len(values) < 2 or not increasing:
+        raise ConfigError(
+            f"{name} must be at least two strictly increasing numbers (mm), got {list(values)}."
+        )
     return values
 
 
@@ -59,7 +64,7 @@ class CartesianGrid:
         return math.prod(self.shape)
 
     def centres(self) -> tuple[Float[np.ndarray, " V"], Float[np.ndarray, " V"]]:
-        """x and y of the voxel centres in flat order, mm."""
+        """Position in x and y of the voxel centres in flat order, mm."""
         x, y = (np.convolve(edges, [0.5, 0.5], "valid") for edges in (self.x_edges, self.y_edges))
         grid_x, grid_y = np.meshgrid(x, y, indexing="ij")
         return grid_x.ravel(), grid_y.ravel()
@@ -80,8 +85,7 @@ class PolarGrid:
         object.__setattr__(self, "r_edges", _check_edges("r_edges", self.r_edges))
         if self.r_edges[0] < 0:
             raise ConfigError(f"r_edges must not be negative, got {self.r_edges[0]} mm.")
-        if self.n_alpha < 1:
-            raise ConfigError(f"n_alpha must be at least 1, got {self.n_alpha}.")
+        object.__setattr__(self, "n_alpha", integer(self.n_alpha, "n_alpha", low=1, high=1_000_000))
 
     @property
     def shape(self) -> tuple[int, int]:
