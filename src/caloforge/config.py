@@ -54,7 +54,9 @@ def from_mapping(cls: type[T], data: Mapping[str, Any], *, where: str = "") -> T
     missing = [
         name
         for name, f in fields.items()
-        if name not in values and f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
+        if name not in values
+        and f.default is dataclasses.MISSING
+        and f.default_factory is dataclasses.MISSING
     ]
     if missing:
         raise ConfigError(f"Missing setting {'.'.join(filter(None, [where, missing[0]]))!r}.")
@@ -64,7 +66,9 @@ def from_mapping(cls: type[T], data: Mapping[str, Any], *, where: str = "") -> T
 def to_mapping(config: Any) -> dict[str, Any]:
     """Plain data of a dataclass; tuples become lists, ``None`` is left out (TOML has none)."""
     return {
-        f.name: _plain(value) for f in dataclasses.fields(config) if (value := getattr(config, f.name)) is not None
+        f.name: _plain(value)
+        for f in dataclasses.fields(config)
+        if (value := getattr(config, f.name)) is not None
     }
 
 

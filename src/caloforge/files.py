@@ -11,6 +11,9 @@ from caloforge.errors import CaloForgeError, OutputError
 
 __all__ = ["atomic_path", "check_output", "explain_os_error"]
 
+_UMASK = os.umask(0o077)  # can only be read by setting it
+os.umask(_UMASK)
+
 
 def check_output(path: Path, *, overwrite: bool = False) -> None:
     """Fail early, before long work, if ``path`` cannot be written.
@@ -52,6 +55,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     part = path.with_name(f".{path.name}.{uuid4().hex[:8]}.part")
     try:
         yield part
+        part.chmod(0o666 & ~_UMASK)  # some writers make private files
         part.replace(path)
     except CaloForgeError:
         raise

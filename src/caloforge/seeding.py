@@ -17,7 +17,12 @@ from torch import Tensor
 
 from caloforge.errors import ValueRangeError
 
-__all__ = ["ShowerNoise", "derive_seed"]
+__all__ = ["ShowerNoise", "derive_seed", "digest"]
+
+
+def digest(data: bytes) -> str:
+    """A short fingerprint of some bytes, to tell whether two things are the same."""
+    return hashlib.sha256(data).hexdigest()[:16]
 
 
 def derive_seed(seed: int, *labels: str | int) -> int:

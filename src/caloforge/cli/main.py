@@ -8,7 +8,10 @@ import typer
 
 from caloforge import __version__
 from caloforge.cli.convert import convert
+from caloforge.cli.generate import generate
 from caloforge.cli.info import info
+from caloforge.cli.models import models
+from caloforge.cli.train import train
 from caloforge.errors import CaloForgeError
 
 __all__ = ["app", "main"]
@@ -62,8 +65,8 @@ def main() -> None:
         sys.exit(130)
 
 
-app.command()(info)
-app.command()(convert)
+for _command in (info, convert, train, generate, models):
+    app.command()(_command)
 
 
 if __name__ == "__main__":

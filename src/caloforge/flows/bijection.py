@@ -42,13 +42,15 @@ class Permutation(Bijection):
     def __init__(self, order: Sequence[int]) -> None:
         super().__init__()
         if sorted(order) != list(range(len(order))):
-            raise ConfigError(f"A permutation of {len(order)} features must hold 0..{len(order) - 1} once each.")
+            raise ConfigError(
+                f"A permutation of {len(order)} features must hold 0..{len(order) - 1} once each."
+            )
         indices = torch.tensor(list(order), dtype=torch.long)
         self.register_buffer("order", indices)
         self.register_buffer("inverse_order", torch.argsort(indices), persistent=False)
 
     def _load_from_state_dict(self, *args: object, **kwargs: object) -> None:
-        super()._load_from_state_dict(*args, **kwargs)  # type: ignore[arg-type]
+        super()._load_from_state_dict(*args, **kwargs)
         self.inverse_order.copy_(torch.argsort(self.order))
 
     def forward(

@@ -9,7 +9,7 @@ import math
 from typing import Any, final
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -128,7 +128,7 @@ class MADE(nn.Module):
             h = h.relu()
             for layer in self.hidden:
                 h = self.dropout(layer(h).relu())
-        return self.last(h).unflatten(-1, (self.n_params, self.n_features))
+        return self.last(h).view(len(x), self.n_params, self.n_features)
 
     def sweep(self, context: Float[Tensor, "B C"], *, panel: int = 24) -> "Sweep":
         """Evaluate feature by feature, at the total cost of one dense pass (see :class:`Sweep`)."""
@@ -163,8 +163,9 @@ class Sweep:
         # that is the sum of the residual stream itself, without a rectifier.
         self._h = [context.new_zeros(n_hidden, n_batch) for _ in range(len(self._layers) + 1)]
         self._sum = self._h[-1]
-        self._out = made.last.folded().unflatten(0, (made.n_params, made.n_features)).transpose(0, 1).contiguous()
-        self._out_bias = made.last.bias.unflatten(0, (made.n_params, made.n_features)).T.contiguous()
+        shape = (made.n_params, made.n_features)
+        self._out = made.last.folded().view(*shape, n_hidden).transpose(0, 1).contiguous()
+        self._out_bias = made.last.bias.view(shape).T.contiguous()
         self._base = context.new_empty(0)
         self._panel_start, self._panel_ready = 0, 0
 
@@ -181,7 +182,7 @@ class Sweep:
             stop = min(k + self._panel, self._made.n_features)
             weight = self._out[k:stop, :, :ready].flatten(0, 1)
             base = torch.addmm(self._out_bias[k:stop].reshape(-1, 1), weight, self._h[-1][:ready])
-            self._base = base.unflatten(0, (stop - k, self._made.n_params))
+            self._base = base.view(stop - k, self._made.n_params, -1)
             self._panel_start, self._panel_ready = k, ready
         base = self._base[k - self._panel_start]
         if ready == self._panel_ready:

@@ -61,7 +61,9 @@ class RationalQuadratic:
         if self.bound <= 0:
             raise ConfigError(f"The spline's bound must be positive, got {self.bound}.")
         if not 0 < self.min_bin * self.n_bins < 1:
-            raise ConfigError(f"min_bin = {self.min_bin} leaves no room for {self.n_bins} bins; choose a smaller one.")
+            raise ConfigError(
+                f"min_bin = {self.min_bin} leaves no room for {self.n_bins} bins; choose a smaller one."
+            )
         if not 0 < self.min_slope < 1:
             raise ConfigError(f"min_slope must lie between 0 and 1, got {self.min_slope}.")
 
@@ -138,7 +140,10 @@ class RationalQuadratic:
         """Bin sizes and left knots from raw values, both ``(*, K, M)``."""
         share = self.min_bin + (1 - self.min_bin * self.n_bins) * raw.softmax(-2)
         sizes = 2 * self.bound * share
-        knots = torch.cat([torch.zeros_like(sizes[..., :1, :]), sizes[..., :-1, :].cumsum(-2)], dim=-2) - self.bound
+        knots = (
+            torch.cat([torch.zeros_like(sizes[..., :1, :]), sizes[..., :-1, :].cumsum(-2)], dim=-2)
+            - self.bound
+        )
         return sizes, knots
 
     def _slope(self, raw: Tensor) -> Tensor:

@@ -86,7 +86,9 @@ class ShowerModel(nn.Module, abc.ABC):
     def fit_range(self, showers: Showers) -> None:
         """Remember the range of incident energies of the training split."""
         if len(showers):
-            self.e_inc_range.copy_(torch.tensor([np.min(showers.e_inc), np.max(showers.e_inc)], dtype=torch.float64))
+            self.e_inc_range.copy_(
+                torch.tensor([np.min(showers.e_inc), np.max(showers.e_inc)], dtype=torch.float64)
+            )
 
     def n_parameters(self, stage: str | None = None) -> int:
         """Number of trainable parameters, masked ones included as the field counts them."""

@@ -69,7 +69,9 @@ def save_model(
     tensors = {}
     for name, tensor in model.state_dict().items():
         weight = name in trainable or name.endswith("weight_packed")
-        tensors[name] = tensor.detach().cpu().contiguous().to(_HALF[half] if half and weight else tensor.dtype)
+        tensors[name] = (
+            tensor.detach().cpu().contiguous().to(_HALF[half] if half and weight else tensor.dtype)
+        )
     header = {
         "format": FORMAT,
         "version": __version__,
@@ -97,9 +99,13 @@ def read_header(path: Path) -> CheckpointHeader:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
     except (SafetensorError, OSError) as err:
-        raise CheckpointError(path, f"is no safetensors file or is damaged ({err}); copy or train it again.") from err
+        raise CheckpointError(
+            path, f"is no safetensors file or is damaged ({err}); copy or train it again."
+        ) from err
     if _KEY not in metadata:
-        raise CheckpointError(path, "is a safetensors file, but not one of caloforge (no 'caloforge' header).")
+        raise CheckpointError(
+            path, "is a safetensors file, but not one of caloforge (no 'caloforge' header)."
+        )
     try:
         header = json.loads(metadata[_KEY])
         if header["format"] > FORMAT:
@@ -119,7 +125,9 @@ def read_header(path: Path) -> CheckpointHeader:
         raise CheckpointError(path, f"has a damaged header ({type(err).__name__}: {err}).") from err
 
 
-def load_checkpoint(path: Path, *, device: torch.device | str = "cpu") -> tuple[ShowerModel, CheckpointHeader]:
+def load_checkpoint(
+    path: Path, *, device: torch.device | str = "cpu"
+) -> tuple[ShowerModel, CheckpointHeader]:
     """Build the model of a weights file and load its weights, ready to generate.
 
     Raises:

@@ -105,7 +105,10 @@ class LayerEnergies(Stage):
 
     def rows(self, showers: Showers) -> Batch:
         """Layer and incident energies, MeV, float64."""
-        return {"e_layer": torch.from_numpy(showers.e_layer), "e_inc": torch.from_numpy(showers.e_inc).double()}
+        return {
+            "e_layer": torch.from_numpy(showers.e_layer),
+            "e_inc": torch.from_numpy(showers.e_inc).double(),
+        }
 
     def draw(self, rows: Batch, generator: torch.Generator) -> Batch:
         """Features and context with fresh noise."""

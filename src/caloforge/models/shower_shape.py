@@ -153,7 +153,9 @@ class ShowerShape(Stage):
     def _mirrored(self, voxels: Tensor, generator: torch.Generator) -> Tensor:
         if len(self.symmetries) == 1:
             return voxels
-        choice = torch.randint(len(self.symmetries), (len(voxels),), generator=generator, device=voxels.device)
+        choice = torch.randint(
+            len(self.symmetries), (len(voxels),), generator=generator, device=voxels.device
+        )
         return voxels.gather(1, self.symmetries[choice])
 
     @staticmethod
@@ -169,7 +171,11 @@ def _orders(sizes: list[int], blocks: int, generator: torch.Generator) -> list[l
         order: list[int] = []
         for size in sizes:
             start = len(order)
-            within = range(size - 1, -1, -1) if block % 2 == 0 else torch.randperm(size, generator=generator).tolist()
+            within = (
+                range(size - 1, -1, -1)
+                if block % 2 == 0
+                else torch.randperm(size, generator=generator).tolist()
+            )
             order += [start + k for k in within]
         orders.append(order)
     return orders

@@ -4,4 +4,14 @@ from caloforge.preprocessing.steps import LayerShares, Standardize, expit, layer
 from caloforge.preprocessing.symmetry import voxel_symmetries
 from caloforge.preprocessing.voxels import Noise, Scale, VoxelShares
 
-__all__ = ["LayerShares", "Noise", "Scale", "Standardize", "VoxelShares", "expit", "layer_sums", "logit", "voxel_symmetries"]
+__all__ = [
+    "LayerShares",
+    "Noise",
+    "Scale",
+    "Standardize",
+    "VoxelShares",
+    "expit",
+    "layer_sums",
+    "logit",
+    "voxel_symmetries",
+]

@@ -77,9 +77,7 @@ class LayerShares(nn.Module):
         self.n_layers, self.alpha = n_layers, alpha
         self.register_buffer("max_e_ratio", torch.ones((), dtype=torch.float64))
 
-    def encode(
-        self, e_layer: Float[Tensor, "B L"], e_inc: Float[Tensor, " B"]
-    ) -> Float[Tensor, "B L"]:
+    def encode(self, e_layer: Float[Tensor, "B L"], e_inc: Float[Tensor, " B"]) -> Float[Tensor, "B L"]:
         """Layer and incident energies in MeV to logit u; computed in float64, shares outside [0, 1] are clamped."""
         e_layer, e_inc = e_layer.double(), e_inc.double()
         rest = e_layer.flip(1).cumsum(1).flip(1)  # rest[:, k]: energy in layers k and deeper

@@ -26,7 +26,9 @@ def voxel_symmetries(geometry: Geometry) -> Int[Tensor, "S V"]:
     """
     kinds = {layer.grid.kind for layer in geometry.layers}
     if len(kinds) > 1:
-        raise ConfigError(f"Geometry {geometry.name!r} mixes Cartesian and polar layers; set symmetry = \"none\".")
+        raise ConfigError(
+            f'Geometry {geometry.name!r} mixes Cartesian and polar layers; set symmetry = "none".'
+        )
     elements = _reflections(geometry) if kinds == {"cartesian"} else _rotations(geometry)
     return torch.from_numpy(np.stack(elements))
 
@@ -43,7 +45,7 @@ def _reflections(geometry: Geometry) -> list[np.ndarray]:
         for axis, edges in (("x", grid.x_edges), ("y", grid.y_edges)):
             if not np.allclose(edges, -np.array(edges)[::-1], atol=1e-6):
                 raise ConfigError(
-                    f"Layer {layer.name!r} of {geometry.name!r} is not symmetric in {axis}; set symmetry = \"none\"."
+                    f'Layer {layer.name!r} of {geometry.name!r} is not symmetric in {axis}; set symmetry = "none".'
                 )
     flat = [np.arange(layer.n_voxels).reshape(layer.grid.shape) for layer in geometry.layers]
     return [
@@ -60,6 +62,9 @@ def _rotations(geometry: Geometry) -> list[np.ndarray]:
     elements = []
     for mirror in (1, -1) if n_turns > 1 else (1,):
         for turn in range(n_turns):
-            turned = [np.roll(index, turn * len(index) // n_turns, axis=0) if len(index) > 1 else index for index in flat]
+            turned = [
+                np.roll(index, turn * len(index) // n_turns, axis=0) if len(index) > 1 else index
+                for index in flat
+            ]
             elements.append(_whole(geometry, [index[::mirror] for index in turned]))
     return elements

@@ -58,7 +58,9 @@ class VoxelShares(nn.Module):
     def dequantize(self, voxels: Float[Tensor, "B V"], generator: torch.Generator) -> Float[Tensor, "B V"]:
         """Voxels in MeV with noise, strictly positive but for chance zeros of the uniform kind."""
         if self.noise == "uniform":
-            return voxels + keV * torch.rand(voxels.shape, generator=generator, dtype=voxels.dtype, device=voxels.device)
+            return voxels + keV * torch.rand(
+                voxels.shape, generator=generator, dtype=voxels.dtype, device=voxels.device
+            )
         normal = torch.randn(voxels.shape, generator=generator, dtype=voxels.dtype, device=voxels.device)
         decades = (_CENTRE + _WIDTH * normal).clamp_min(0.0)
         return torch.where(voxels < self.threshold, self.threshold * 10**-decades, voxels)
@@ -87,7 +89,10 @@ class VoxelShares(nn.Module):
         return self._normalised(voxels, e_layer)
 
     def _scaled(self, voxels: Tensor) -> Tensor:
-        shares = voxels / layer_sums(voxels, self.layer_of_voxel, self.n_layers).clamp_min(1e-30)[:, self.layer_of_voxel]
+        shares = (
+            voxels
+            / layer_sums(voxels, self.layer_of_voxel, self.n_layers).clamp_min(1e-30)[:, self.layer_of_voxel]
+        )
         return logit(shares, self.alpha) if self.scale == "logit" else shares.clamp_min(_LEAST).log()
 
     def _normalised(self, voxels: Tensor, e_layer: Tensor) -> Tensor:

@@ -6,8 +6,10 @@ from typing import Any
 
 from caloforge.config import read_toml
 from caloforge.errors import UnknownNameError
+from caloforge.geometry import get_geometry
+from caloforge.training import RunConfig, initial_model
 
-__all__ = ["load_recipe", "recipe_names"]
+__all__ = ["load_recipe", "recipe_facts", "recipe_names"]
 
 _FOLDER = Path(str(resources.files(__name__)))
 
@@ -30,3 +32,19 @@ def load_recipe(name_or_path: str | Path) -> dict[str, Any]:
     if str(name_or_path) not in recipe_names():
         raise UnknownNameError("recipe", str(name_or_path), recipe_names())
     return read_toml(_FOLDER / f"{name_or_path}.toml")
+
+
+def recipe_facts() -> dict[str, dict[str, Any]]:
+    """Family, purpose, source and parameters per stage of every recipe, on the geometry it was made for."""
+    facts = {}
+    for name in recipe_names():
+        config = RunConfig.from_dict(load_recipe(name))
+        model = initial_model(config, get_geometry(config.geometry))
+        facts[name] = {
+            "family": config.family,
+            "geometry": config.geometry,
+            "parameters": {stage: model.n_parameters(stage) for stage in model.stages},
+            "summary": config.summary,
+            "source": config.source,
+        }
+    return facts

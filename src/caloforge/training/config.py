@@ -61,6 +61,8 @@ class RunConfig:
     """Model family, a key of :data:`caloforge.models.FAMILIES`."""
     summary: str = ""
     """One line for listings."""
+    geometry: str = "calogan"
+    """Catalogue name of the calorimeter the recipe was made for; another one may be trained all the same."""
     source: str = ""
     """Paper that the numbers come from."""
     precision: Literal["float32", "float64", "bfloat16"] = "float32"

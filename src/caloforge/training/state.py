@@ -97,7 +97,9 @@ def load_state(path: Path) -> tuple[Progress, dict[str, dict[str, Tensor]]]:
                 group, _, key = name.partition("/")
                 groups[group][key] = file.get_tensor(name)
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as err:
-        raise CheckpointError(path, f"is no resume state of caloforge or is damaged ({err}); start a new run.") from err
+        raise CheckpointError(
+            path, f"is no resume state of caloforge or is damaged ({err}); start a new run."
+        ) from err
     return progress, groups
 
 

@@ -145,7 +145,9 @@ class _Run:
     def _stage(self, name: str, progress: Progress, groups: dict[str, dict[str, Tensor]] | None) -> None:
         stage = self.model.stages[name]
         config = self.config.training.get(name, StageConfig())
-        optimizer = torch.optim.AdamW(stage.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
+        optimizer = torch.optim.AdamW(
+            stage.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
+        )
         best = _copy(stage)
         if groups is not None:
             restore_optimizer(optimizer, groups["optimizer"])
@@ -275,12 +277,18 @@ class _StageLoop:
         """Mean loss over the validation split, with the same noise every time."""
         run = self.run_
         self.stage.eval()
-        generator = torch.Generator(run.device).manual_seed(derive_seed(run.config.seed, self.name, "validation"))
+        generator = torch.Generator(run.device).manual_seed(
+            derive_seed(run.config.seed, self.name, "validation")
+        )
         total = torch.zeros((), dtype=torch.float64, device=run.device)
         n_rows = len(run.validation_showers)
         for start in range(0, n_rows, self.batch_size):
-            rows = {key: value[start : start + self.batch_size] for key, value in self.validation_rows.items()}
-            batch = {key: run.processes.share(value) for key, value in self.stage.draw(rows, generator).items()}
+            rows = {
+                key: value[start : start + self.batch_size] for key, value in self.validation_rows.items()
+            }
+            batch = {
+                key: run.processes.share(value) for key, value in self.stage.draw(rows, generator).items()
+            }
             total += self._loss(self.stage, batch).double().sum()
         return self._finite(run.processes.total(total), "validation loss") / n_rows
 
@@ -335,7 +343,7 @@ class _StageLoop:
         save_model(run.model, run.folder / name, family=run.config.family, provenance=provenance)
 
 
-class _seeded:  # noqa: N801 - reads as a statement
+class _seeded:
     """Seed torch's global stream (dropout has no other) and give it back untouched."""
 
     def __init__(self, seed: int, device: torch.device) -> None:

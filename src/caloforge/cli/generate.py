@@ -1,0 +1,107 @@
+"""``caloforge generate``: showers from a trained model, at energies of the user's choice."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from caloforge.generation import EnergySource
+
+__all__ = ["generate"]
+
+
+def generate(
+    model: Annotated[str, typer.Argument(help="Shipped weights, a weights file, or the folder of a run.")],
+    *,
+    n_showers: Annotated[
+        int | None,
+        typer.Option("-n", "--showers", min=1, help="How many; with a FILE of energies, by default all."),
+    ] = None,
+    energy: Annotated[float | None, typer.Option(metavar="GEV", help="One incident energy.")] = None,
+    energies: Annotated[
+        str | None,
+        typer.Option(metavar="LOW:HIGH|FILE", help="Range in GeV, or a shower file whose energies to use."),
+    ] = None,
+    spectrum: Annotated[str, typer.Option(help="uniform or log-uniform, for LOW:HIGH.")] = "uniform",
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="OUT.h5", help="File to write.")],
+    seed: Annotated[int, typer.Option(help="Shower i depends on the seed and i alone.")] = 1,
+    layout: Annotated[str, typer.Option(help="calochallenge, calogan or ild.")] = "calochallenge",
+    workers: Annotated[int, typer.Option(min=1, help="Processes; the sample does not depend on it.")] = 1,
+    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1 ...")] = "cpu",
+    compression: Annotated[int, typer.Option(min=0, max=9, help="gzip level; 0 is fastest.")] = 1,
+    allow_extrapolation: Annotated[
+        bool, typer.Option("--allow-extrapolation", help="Accept energies outside the trained range.")
+    ] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT if it exists.")] = False,
+) -> None:
+    """Generate showers into a file, in constant memory and resumable."""
+    from time import monotonic
+
+    from rich.console import Console
+
+    from caloforge.cli.progress import progress_bar
+    from caloforge.errors import ConfigError
+    from caloforge.generation import GenerationJob, GivenEnergies, block_size, run_job
+    from caloforge.models.checkpoint import read_header
+    from caloforge.models.zoo import find_weights
+
+    source = _energy_source(energy, energies, spectrum)
+    if n_showers is None:
+        if not isinstance(source, GivenEnergies):
+            raise ConfigError("Say how many showers: -n N.")
+        n_showers = len(source.values)
+    geometry = read_header(find_weights(model)).geometry
+    job = GenerationJob(
+        weights=model,
+        n_showers=n_showers,
+        energies=source,
+        seed=seed,
+        output=output,
+        layout=layout,
+        compression=compression,
+        device=device,
+        block=block_size(geometry),
+        n_voxels=geometry.n_voxels,
+    )
+    console = Console(stderr=True)
+    begin = monotonic()
+    with progress_bar(console) as bar:
+        task = bar.add_task("showers", total=n_showers, note="")
+        run_job(
+            job,
+            workers=workers,
+            resume=resume,
+            overwrite=overwrite,
+            allow_extrapolation=allow_extrapolation,
+            on_showers=lambda n: bar.advance(task, n),
+        )
+    typer.echo(f"{output}: {n_showers:,} showers of {geometry.describe()} in {monotonic() - begin:.1f} s")
+
+
+def _energy_source(energy: float | None, energies: str | None, spectrum: str) -> "EnergySource":
+    from caloforge import io
+    from caloforge.errors import ConfigError, UnknownNameError
+    from caloforge.generation import GivenEnergies, Spectrum
+    from caloforge.units import GeV
+
+    if (energy is None) == (energies is None):
+        raise ConfigError(
+            "Give the incident energies once: --energy 50, --energies 1:100 (GeV), or --energies FILE."
+        )
+    if energy is not None:
+        return Spectrum(low=energy * GeV, high=energy * GeV)
+    assert energies is not None
+    low, colon, high = energies.partition(":")
+    try:
+        bounds = (float(low) * GeV, float(high) * GeV) if colon else None
+    except ValueError:
+        bounds = None
+    if bounds is None:
+        return GivenEnergies(io.read_energies(energies))
+    if spectrum not in ("uniform", "log-uniform"):
+        raise UnknownNameError("spectrum", spectrum, ("uniform", "log-uniform"))
+    return Spectrum(
+        low=bounds[0], high=bounds[1], shape="uniform" if spectrum == "uniform" else "log-uniform"
+    )

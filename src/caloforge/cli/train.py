@@ -1,0 +1,110 @@
+"""``caloforge train``: a model from a file of showers."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from caloforge.training import TrainingEvent
+
+__all__ = ["train"]
+
+
+def train(
+    family: Annotated[str, typer.Argument(metavar="MODEL", help="Model family, e.g. caloflow.")],
+    *,
+    data: Annotated[Path, typer.Option(help="HDF5 file of Geant4 showers, in any layout.")],
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="RUN", help="Folder of the run.")],
+    preset: Annotated[
+        str | None,
+        typer.Option(help="Recipe (see `caloforge models`) or a TOML file; by default MODEL-small."),
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Change one setting, e.g. training.shape.epochs=20."),
+    ] = None,
+    geometry: Annotated[
+        str | None, typer.Option(help="Name in the catalogue, or a TOML or XML file; by default found out.")
+    ] = None,
+    start: Annotated[int, typer.Option(help="First shower to use, counted from 0.")] = 0,
+    stop: Annotated[int | None, typer.Option(help="Shower to stop before; keep the rest for tests.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Fixes split, initial weights, order and noise.")] = None,
+    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1 ...")] = "cpu",
+    resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")] = False,
+) -> None:
+    """Train a model on showers; RUN receives weights, metrics and a plot of the losses.
+
+    Several processes: torchrun --nproc-per-node 2 -m caloforge train ...
+    """
+    from rich.console import Console
+
+    from caloforge import io
+    from caloforge.errors import ConfigError
+    from caloforge.generation.engine import check_device
+    from caloforge.plotting.losses import plot_losses
+    from caloforge.recipes import load_recipe
+    from caloforge.training import BEST, METRICS, DataFacts, RunConfig, start_or_resume
+
+    is_main = os.environ.get("RANK", "0") == "0"
+    console = Console(stderr=True, quiet=not is_main, highlight=False, soft_wrap=True)
+    recipe = preset or f"{family}-small"
+    config = RunConfig.from_dict(load_recipe(recipe), settings or [])
+    if config.family != family:
+        raise ConfigError(f"Recipe {recipe!r} is for the family {config.family!r}, not for {family!r}.")
+    if seed is not None:
+        config = config.with_seed(seed)
+    found = check_device(device)
+    showers = io.read(data, geometry=geometry, start=start, stop=stop)
+    facts = DataFacts.of(showers, file=data.name, start=start)
+    console.print(f"{len(showers):,} showers of {showers.geometry.describe()} from {data}")
+    display = _Display(console)
+    try:
+        with display.bar:
+            start_or_resume(
+                output,
+                config,
+                showers,
+                facts,
+                recipe=recipe,
+                resume=resume,
+                device=found,
+                on_event=display.show,
+            )
+    finally:
+        if is_main and (output / METRICS).is_file():
+            plot_losses(output / METRICS, output / "loss.png")
+    if is_main:
+        typer.echo(
+            f"{output / BEST}: use it with caloforge generate {output} -n 1000 --energy 50 -o showers.h5"
+        )
+
+
+class _Display:
+    """A bar per stage with the losses and the time to go; a line per epoch where there is no terminal."""
+
+    def __init__(self, console: "Console") -> None:  # type: ignore[name-defined]
+        from caloforge.cli.progress import progress_bar
+
+        self.console, self.bar = console, progress_bar(console)
+        self._tasks: dict[str, int] = {}
+        self._validation = ""
+
+    def show(self, event: "TrainingEvent") -> None:
+        """Update the bar; after an epoch, note the validation loss."""
+        if event.stage not in self._tasks:
+            total = event.n_epochs * event.per_epoch
+            self._tasks[event.stage] = self.bar.add_task(f"stage {event.stage}", total=total, note="")
+            self._validation = ""
+        if event.record is not None:
+            best = " (best)" if event.is_best else ""
+            self._validation = f" validation {event.record.validation_loss:.4f}"
+            if not self.console.is_terminal:
+                self.console.print(
+                    f"stage {event.stage} epoch {event.epoch}/{event.n_epochs}: training {event.train_loss:.4f}"
+                    f"{self._validation}{best}, {event.record.seconds:.1f} s"
+                )
+        done = event.epoch * event.per_epoch + event.iteration
+        note = f"epoch {min(event.epoch + 1, event.n_epochs)}/{event.n_epochs} loss {event.train_loss:.4f}{self._validation}"
+        self.bar.update(self._tasks[event.stage], completed=done, note=note)  # type: ignore[arg-type]

@@ -1,0 +1,16 @@
+"""Generation: one engine for every model, and long runs as resumable shards."""
+
+from caloforge.generation.energies import EnergySource, GivenEnergies, Spectrum
+from caloforge.generation.engine import ShowerGenerator, block_size, load_model
+from caloforge.generation.job import GenerationJob, run_job
+
+__all__ = [
+    "EnergySource",
+    "GenerationJob",
+    "GivenEnergies",
+    "ShowerGenerator",
+    "Spectrum",
+    "block_size",
+    "load_model",
+    "run_job",
+]

@@ -1,0 +1,73 @@
+"""Incident energies of a sample: fixed, drawn from a spectrum, or given; each a pure function of the index."""
+
+from dataclasses import dataclass
+from typing import Literal, final
+
+import numpy as np
+from jaxtyping import Float
+
+from caloforge.errors import ValueRangeError
+from caloforge.seeding import ShowerNoise, derive_seed
+
+__all__ = ["Spectrum", "GivenEnergies", "EnergySource"]
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Spectrum:
+    """Incident energies between two bounds; equal bounds are one energy."""
+
+    low: float
+    """Least energy, MeV."""
+    high: float
+    """Greatest energy, MeV."""
+    shape: Literal["uniform", "log-uniform"] = "uniform"
+    """Flat in the energy or in its logarithm."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.low <= self.high < float("inf"):
+            raise ValueRangeError(
+                f"Energies must be positive and finite with low <= high, got {self.low} to {self.high} MeV."
+            )
+
+    def e_inc(self, seed: int, start: int, count: int) -> Float[np.ndarray, " n"]:
+        """Energies of showers ``start`` to ``start + count``, MeV."""
+        if self.low == self.high:
+            return np.full(count, self.low)
+        u = ShowerNoise(derive_seed(seed, "e_inc"), start, count).uniform(1).double().numpy()[:, 0]
+        if self.shape == "uniform":
+            return self.low + (self.high - self.low) * u
+        return self.low * (self.high / self.low) ** u
+
+    def bounds(self) -> tuple[float, float]:
+        """Least and greatest energy that can occur, MeV."""
+        return self.low, self.high
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class GivenEnergies:
+    """A list of incident energies, one per shower."""
+
+    values: Float[np.ndarray, " n"]
+    """MeV, finite and positive."""
+
+    def __post_init__(self) -> None:
+        bad = ~(np.isfinite(self.values) & (self.values > 0))
+        if bad.any():
+            first = int(np.argmax(bad))
+            raise ValueRangeError(
+                f"{int(bad.sum())} of {len(bad)} incident energies are not finite and positive, "
+                f"first at index {first}: {self.values[first]} MeV."
+            )
+
+    def e_inc(self, seed: int, start: int, count: int) -> Float[np.ndarray, " n"]:
+        """Energies of showers ``start`` to ``start + count``, MeV."""
+        return self.values[start : start + count]
+
+    def bounds(self) -> tuple[float, float]:
+        """Least and greatest energy, MeV."""
+        return (float(self.values.min()), float(self.values.max())) if len(self.values) else (1.0, 1.0)
+
+
+EnergySource = Spectrum | GivenEnergies

@@ -1,0 +1,56 @@
+"""Trained weights that come with the package, and how a name or a path becomes a weights file."""
+
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from caloforge.errors import CheckpointError, UnknownNameError
+from caloforge.models.checkpoint import read_header
+
+__all__ = ["find_weights", "shipped_weights", "weights_facts"]
+
+_FOLDER = Path(str(resources.files("caloforge"))) / "zoo"
+_BEST = "best.safetensors"
+
+
+def shipped_weights() -> dict[str, Path]:
+    """Names and files of the weights in the package."""
+    return {path.stem: path for path in sorted(_FOLDER.glob("*.safetensors"))}
+
+
+def find_weights(name_or_path: str | Path) -> Path:
+    """The weights file of a shipped name, of a training run's folder, or the file itself.
+
+    Raises:
+        UnknownNameError: No shipped weights have this name and no such path exists.
+        CheckpointError: The path is a folder without trained weights.
+    """
+    path = Path(name_or_path)
+    if path.is_dir():
+        if not (path / _BEST).is_file():
+            raise CheckpointError(path, f"holds no {_BEST}; give the folder of a finished `caloforge train`.")
+        return path / _BEST
+    if path.is_file():
+        return path
+    shipped = shipped_weights()
+    if str(name_or_path) in shipped:
+        return shipped[str(name_or_path)]
+    if path.suffix == ".safetensors" or len(path.parts) > 1:
+        raise CheckpointError(path, "there is no such weights file or run folder.")
+    raise UnknownNameError("model", str(name_or_path), shipped)
+
+
+def weights_facts() -> dict[str, dict[str, Any]]:
+    """What the shipped weights say about themselves: provenance and measured fidelity, JSON types."""
+    facts = {}
+    for name, path in shipped_weights().items():
+        header = read_header(path)
+        facts[name] = {
+            "family": header.family,
+            "geometry": header.geometry.name,
+            "bytes": path.stat().st_size,
+            "file": str(path),
+            "version": header.version,
+            **header.provenance,
+        }
+    return facts

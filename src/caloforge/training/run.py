@@ -1,0 +1,167 @@
+"""A training run as a folder: what was asked for, on which data, and where it stands."""
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, final
+
+import torch
+
+from caloforge import __version__
+from caloforge.errors import (
+    ConfigError,
+    FileFormatError,
+    GeometryMismatchError,
+    OutputError,
+    UnknownNameError,
+)
+from caloforge.files import atomic_path, explain_os_error
+from caloforge.geometry import Geometry
+from caloforge.models import ShowerModel, build_model
+from caloforge.seeding import derive_seed, digest
+from caloforge.showers import Showers
+from caloforge.training.config import RunConfig
+from caloforge.training.trainer import TrainingEvent, train
+
+__all__ = ["DataFacts", "RUN", "initial_model", "start_or_resume"]
+
+RUN = "run.json"
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class DataFacts:
+    """What a run remembers of the showers it was trained on; enough to notice when they are others."""
+
+    file: str
+    """Name of the file, without its folder."""
+    start: int
+    stop: int
+    """Showers ``start`` to ``stop`` of the file were used, validation included."""
+    fingerprint: str
+    """Digest of incident and deposited energies."""
+    particle: str | None
+    """As the file says."""
+
+    @classmethod
+    def of(cls, showers: Showers, *, file: str, start: int) -> "DataFacts":
+        """Facts of showers read from ``file`` beginning at ``start``."""
+        known = {**showers.provenance.get("attributes", {}), **showers.provenance}
+        particle = known.get("particle")
+        return cls(
+            file=file,
+            start=start,
+            stop=start + len(showers),
+            fingerprint=digest(showers.e_inc.tobytes() + showers.e_dep.tobytes()),
+            particle=None if particle is None else str(particle),
+        )
+
+
+def initial_model(config: RunConfig, geometry: Geometry) -> ShowerModel:
+    """The untrained model of a run; its initial weights depend on the run's seed alone."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive_seed(config.seed, "init"))
+        return build_model(config.family, config.model, geometry)
+
+
+def start_or_resume(
+    folder: Path,
+    config: RunConfig,
+    showers: Showers,
+    data: DataFacts,
+    *,
+    recipe: str,
+    resume: bool = False,
+    device: torch.device | str = "cpu",
+    on_event: Callable[[TrainingEvent], None] = lambda event: None,
+) -> ShowerModel:
+    """Train into ``folder``, from the start or from where an interrupted run stands.
+
+    Args:
+        folder: Created if needed; must be empty unless ``resume`` is set.
+        config: The run; on resume it must be the one that started.
+        showers: Training and validation showers.
+        data: Where they come from.
+        recipe: Name of the recipe, for the records.
+        resume: Continue; a folder without a run is started.
+        device: Where to compute.
+        on_event: Told about progress.
+
+    Raises:
+        OutputError: The folder is not empty, or cannot be written.
+        ConfigError: Another configuration on resume.
+        GeometryMismatchError: Other showers on resume.
+    """
+    model = initial_model(config, showers.geometry)
+    for name in config.training:
+        if name not in model.stages:
+            raise UnknownNameError("stage in [training]", name, model.stages)
+    facts = asdict(data)
+    description = {
+        "recipe": recipe,
+        "config": config.to_dict(),
+        "data": facts,
+        "geometry": showers.geometry.to_dict(),
+    }
+    if int(os.environ.get("RANK", "0")) == 0:
+        _claim(folder, description, resume=resume)
+    provenance = {
+        "recipe": recipe,
+        "data": facts,
+        "particle": data.particle,
+        "source": showers.provenance,
+        "validation": config.validation,
+        "seed": config.seed,
+        "weights_id": digest(json.dumps(description, sort_keys=True).encode()),
+        "torch": torch.__version__,
+    }
+    return train(model, showers, config, folder, device=device, provenance=provenance, on_event=on_event)
+
+
+def _claim(folder: Path, description: dict[str, Any], *, resume: bool) -> None:
+    """Make the folder this run's own, or check that it is."""
+    record = folder / RUN
+    if record.is_file():
+        if not resume:
+            raise OutputError(
+                folder, "holds a run already; pass --resume to continue it, or choose another folder."
+            )
+        _check_same(record, description)
+        return
+    if folder.is_dir() and any(folder.iterdir()):
+        raise OutputError(folder, "is not empty and holds no run; choose another folder.")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as err:
+        raise explain_os_error(folder, err) from err
+    with atomic_path(record) as part:
+        part.write_text(json.dumps({"version": __version__, **description}, indent=1))
+
+
+def _check_same(record: Path, description: dict[str, Any]) -> None:
+    try:
+        known = json.loads(record.read_text())
+    except ValueError as err:
+        raise FileFormatError(record, f"is no JSON ({err}); start a new run.") from err
+    if known.get("data") != description["data"] or known.get("geometry") != description["geometry"]:
+        raise GeometryMismatchError(
+            f"{record.parent} was trained on other showers ({known.get('data')}) than those given "
+            f"({description['data']}); give the same file and range, or start a new run."
+        )
+    if known.get("config") != description["config"]:
+        changed = _differences(known.get("config", {}), description["config"])
+        raise ConfigError(
+            f"{record.parent} was started with other settings ({', '.join(changed)}); repeat them, or start a new run."
+        )
+
+
+def _differences(a: dict[str, Any], b: dict[str, Any], prefix: str = "") -> list[str]:
+    found = []
+    for key in sorted(a.keys() | b.keys()):
+        if isinstance(a.get(key), dict) and isinstance(b.get(key), dict):
+            found += _differences(a[key], b[key], f"{prefix}{key}.")
+        elif a.get(key) != b.get(key):
+            found.append(f"{prefix}{key} = {a.get(key)} against {b.get(key)}")
+    return found
