@@ -76,9 +76,10 @@ def _layers(found: "FileInfo") -> "Table":
     total = sum(layer.mean_energy for layer in found.layers)
     for layer in found.layers:
         share = f"{100 * layer.mean_energy / total:.2f} %" if total else "-"
-        mean, empty = (
-            (f"{layer.mean_energy:.4g}", f"{100 * layer.sparsity:.1f} %") if found.n_showers else ("-", "-")
-        )
+        energy, empty = layer.mean_energy, f"{100 * layer.sparsity:.1f} %"
+        mean = f"{energy:,.1f}" if energy >= 100 else f"{energy:.4g}"
+        if not found.n_showers:
+            mean = empty = "-"
         table.add_row(Text(layer.name), str(layer.n_voxels), mean, share, empty)
     return table
 
@@ -91,7 +92,7 @@ def _provenance(found: "FileInfo") -> "Table":
 
     table = Table("provenance", "")
     entries = {name: value for name, value in found.provenance.items() if name != "attributes"}
-    # What a foreign file said of itself, units included, holds for that file and not for one converted from it.
+    # What a foreign file said of itself, units included, holds for that file, not for one converted from it.
     entries |= {f"attribute {name}": value for name, value in found.provenance.get("attributes", {}).items()}
     for name, value in entries.items():
         table.add_row(Text(name), Text(value if isinstance(value, str) else json.dumps(value)))

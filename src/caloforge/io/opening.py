@@ -8,12 +8,15 @@ from pathlib import Path
 
 import h5py
 
-from caloforge.errors import FileFormatError
+from caloforge.errors import CaloForgeError, FileFormatError
 
 __all__ = ["open_hdf5", "open_dataset", "reading"]
 
 _MAX_LINKS = 16
 """Soft links followed inside one file before they count as a circle."""
+
+_DAMAGE = (OSError, RuntimeError, KeyError, ValueError)
+"""What h5py raises where a file is damaged, depending on the place."""
 
 _SIGNATURES = {
     b"\x1f\x8b": "it is gzip-compressed; unpack it first",
@@ -38,7 +41,14 @@ def open_hdf5(path: Path) -> Iterator[h5py.File]:
     except OSError as err:
         raise FileFormatError(path, _explain(err)) from err
     with file:
-        yield file
+        try:
+            if odd := [name for name in file if not isinstance(name, str)]:
+                raise FileFormatError(path, f"holds names that are not UTF-8 text: {odd[:3]}; it is damaged.")
+            yield file
+        except CaloForgeError:
+            raise
+        except _DAMAGE as err:
+            raise FileFormatError(path, f"cannot be read: {_explain(err)}") from err
 
 
 @contextlib.contextmanager
@@ -50,7 +60,9 @@ def reading(path: Path, dataset: str) -> Iterator[None]:
     """
     try:
         yield
-    except (OSError, RuntimeError, KeyError) as err:
+    except CaloForgeError:
+        raise
+    except _DAMAGE as err:
         raise FileFormatError(path, f"dataset {dataset!r} cannot be read: {_explain(err)}") from err
 
 
@@ -65,18 +77,20 @@ def open_dataset(path: Path, file: h5py.File, name: str) -> h5py.Dataset | None:
         return None
     with reading(path, name):
         dataset = file[where]
-    if not isinstance(dataset, h5py.Dataset):
-        raise FileFormatError(path, f"{name!r} is a {type(dataset).__name__.lower()}, expected a dataset.")
-    if dataset.external or (
-        dataset.is_virtual and any(s.file_name != "." for s in dataset.virtual_sources())
-    ):
-        raise FileFormatError(
-            path,
-            f"dataset {name!r} takes its data from other files, which is not followed; copy them in.",
+        if not isinstance(dataset, h5py.Dataset):
+            kind = type(dataset).__name__.lower()
+            raise FileFormatError(path, f"{name!r} is a {kind}, expected a dataset.")
+        elsewhere = dataset.external or (
+            dataset.is_virtual and any(source.file_name != "." for source in dataset.virtual_sources())
         )
-    if dataset.dtype.kind not in "fiu":
+        dtype = dataset.dtype
+    if elsewhere:
         raise FileFormatError(
-            path, f"dataset {name!r} has dtype {dataset.dtype}, expected numbers (float32, float64)."
+            path, f"dataset {name!r} takes its data from other files, which is not followed; copy them in."
+        )
+    if dtype.kind not in "fiu":
+        raise FileFormatError(
+            path, f"dataset {name!r} has dtype {dtype}, expected numbers (float32, float64)."
         )
     return dataset
 

@@ -14,7 +14,7 @@ from caloforge.showers import Showers
 
 __all__ = ["detect_layout", "read", "read_chunks"]
 
-_BLOCK_BYTES = 32 * 2**20
+_BLOCK_BYTES = 8 * 2**20
 """Voxels in memory at a time when streaming: large enough that Python's share of the time vanishes."""
 
 
@@ -85,7 +85,7 @@ def read_chunks(
         path: As in :func:`read`.
         geometry: As in :func:`read`.
         layout: As in :func:`read`.
-        chunk_size: Showers per chunk, the last may have fewer; by default about 32 MB of voxels.
+        chunk_size: Showers per chunk, the last may have fewer; by default about 8 MB of voxels.
         start: As in :func:`read`.
         stop: As in :func:`read`.
 
@@ -108,7 +108,7 @@ def read_chunks(
 
 
 def block_rows(source: Source) -> int:
-    """Showers that make about 32 MB of voxels."""
+    """Showers that make about 8 MB of voxels."""
     return max(1, _BLOCK_BYTES // (source.geometry.n_voxels * source.dtype.itemsize))
 
 
@@ -135,8 +135,8 @@ def _load(source: Source, start: int, stop: int) -> Showers:
             source.read_into(e_inc[where], voxels[where], start=start + first)
     except MemoryError as err:
         raise ValueRangeError(
-            f"{source.path}: {n_showers} showers are {size / 2**30:.1f} GiB, more than there is memory; read "
-            "fewer (start, stop) or chunk by chunk (read_chunks)."
+            f"{source.path}: {n_showers} showers are {size / 2**20:,.0f} MiB, more than there is memory; "
+            "read fewer (start, stop) or chunk by chunk (read_chunks)."
         ) from err
     return Showers(e_inc=e_inc, voxels=voxels, geometry=source.geometry, provenance=source.provenance)
 

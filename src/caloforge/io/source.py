@@ -90,8 +90,9 @@ def _good(block: Float[np.ndarray, "m ..."], column: Column) -> Bool[np.ndarray,
         and block.min() >= 0
     ):
         return np.ones(1, dtype=bool)  # the usual case, without an array of the block's size
-    sign = block > 0 if column.voxels is None else block >= 0
-    return np.logical_and(np.isfinite(block), sign)
+    good: Bool[np.ndarray, " m"] = block > 0 if column.voxels is None else block >= 0
+    good &= np.isfinite(block)
+    return good
 
 
 @contextlib.contextmanager
