@@ -130,8 +130,7 @@ def small_disk(tmp_path):
     subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
-@pytest.mark.parametrize("layout", ["calochallenge", "calogan"])
-@pytest.mark.parametrize("compression", [0, 1])
+@pytest.mark.parametrize(("layout", "compression"), [("calochallenge", 0), ("calogan", 1)])
 def test_a_full_disk(small_disk, layout, compression):
     """The number of batches moves the moment of the failure from an append to the closing of the file."""
     seen = set()

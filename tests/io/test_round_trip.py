@@ -10,7 +10,16 @@ from hypothesis.extra import numpy as hnp
 from caloforge import Showers
 from caloforge.errors import ConfigError, GeometryMismatchError, UnknownNameError, ValueRangeError
 from caloforge.geometry import catalogue, get_geometry
-from caloforge.io import LAYOUTS, ShowerWriter, detect_layout, get_layout, read, read_chunks, write
+from caloforge.io import (
+    LAYOUTS,
+    ShowerWriter,
+    detect_layout,
+    get_layout,
+    read,
+    read_chunks,
+    read_energies,
+    write,
+)
 from caloforge.io.source import open_source
 
 
@@ -213,7 +222,7 @@ def test_unknown_layouts_and_levels(tmp_path, mixed, make_showers):
 @pytest.mark.parametrize(("start", "stop"), [(-1, None), (3, 2), (0, 21), (21, None)])
 def test_ranges_that_the_file_does_not_have(tmp_path, mixed, make_showers, start, stop):
     write(make_showers(mixed, 20), tmp_path / "a.h5")
-    for reader in (read, read_chunks):
+    for reader in (read, read_chunks, read_energies):
         with pytest.raises(ValueRangeError, match="holds 20 showers"):
             reader(tmp_path / "a.h5", start=start, stop=stop)
     with pytest.raises(ValueRangeError, match="chunk_size"):
@@ -230,3 +239,11 @@ def test_a_row_of_chunks_cut_across_showers_fits_in_the_cache(tmp_path, make_sho
         slots, n_bytes, _ = source.columns[1][1].id.get_access_plist().get_chunk_cache()
     assert n_bytes >= 1000 * 520 * 8
     assert slots > 26
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_energies_alone(tmp_path, cube, make_showers, layout):
+    write(make_showers(cube, 30), tmp_path / "a.h5", layout=layout)
+    energies = read_energies(tmp_path / "a.h5", start=3, stop=20)
+    np.testing.assert_array_equal(energies, read(tmp_path / "a.h5").e_inc[3:20])
+    assert energies.dtype == np.float64

@@ -6,7 +6,7 @@ In memory all energies are MeV; units change here and nowhere else.
 from caloforge.io.converting import convert
 from caloforge.io.layout import Column, Layout
 from caloforge.io.layouts import LAYOUTS, get_layout
-from caloforge.io.reading import detect_layout, read, read_chunks
+from caloforge.io.reading import detect_layout, read, read_chunks, read_energies
 from caloforge.io.summary import FileInfo, LayerInfo, file_info
 from caloforge.io.writing import ShowerWriter, write
 
@@ -23,5 +23,6 @@ __all__ = [
     "get_layout",
     "read",
     "read_chunks",
+    "read_energies",
     "write",
 ]

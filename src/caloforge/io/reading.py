@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Float
 
 from caloforge.errors import ImplausibleEnergyWarning, ValueRangeError
 from caloforge.geometry import Geometry
@@ -12,7 +13,7 @@ from caloforge.io.opening import open_hdf5
 from caloforge.io.source import Source, check_range, find_layout, open_source
 from caloforge.showers import Showers
 
-__all__ = ["detect_layout", "read", "read_chunks"]
+__all__ = ["detect_layout", "read", "read_chunks", "read_energies"]
 
 _BLOCK_BYTES = 8 * 2**20
 """Voxels in memory at a time when streaming: large enough that Python's share of the time vanishes."""
@@ -105,6 +106,36 @@ def read_chunks(
         rows = chunk_size or block_rows(source)
         opened = source.geometry, source.layout.name
     return _stream(Path(path), *opened, start=start, stop=stop, rows=rows)
+
+
+def read_energies(
+    path: str | Path,
+    *,
+    geometry: Geometry | str | Path | None = None,
+    layout: str | None = None,
+    start: int = 0,
+    stop: int | None = None,
+) -> Float[np.ndarray, " n"]:
+    """Incident energies of the showers in a file, MeV, float64, ``(n,)``; the voxels are not read.
+
+    Args:
+        path: As in :func:`read`.
+        geometry: As in :func:`read`.
+        layout: As in :func:`read`.
+        start: As in :func:`read`.
+        stop: As in :func:`read`.
+
+    Raises:
+        FileFormatError: As in :func:`read`.
+        GeometryMismatchError: As in :func:`read`.
+        ValueRangeError: As in :func:`read`.
+
+    Example:
+        >>> from caloforge.io import read_energies
+        >>> e_inc = read_energies("eplus.h5")  # doctest: +SKIP
+    """
+    with open_source(Path(path), geometry=geometry, layout=layout) as source:
+        return source.read_energies(start, check_range(source, start, stop))
 
 
 def block_rows(source: Source) -> int:

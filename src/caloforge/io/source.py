@@ -51,17 +51,32 @@ class Source:
         """
         stop = start + len(e_inc)
         for column, dataset in self.columns:
-            with reading(self.path, column.path):
-                block = dataset[start:stop]
-            if not _good(block, column).all():
-                raise self._bad_values(column, dataset)
             if column.voxels is None:
-                e_inc[:] = block.reshape(-1)
-                e_inc *= column.factor
+                e_inc[:] = self.read_energies(start, stop)
             else:
+                block = self._read(column, dataset, start, stop)
                 voxels[:, column.voxels] = block.reshape(len(block), -1)
                 if column.factor != 1:
                     voxels[:, column.voxels] *= column.factor
+
+    def read_energies(self, start: int, stop: int) -> Float[np.ndarray, " m"]:
+        """Incident energies alone, MeV, ``(m,)``.
+
+        Raises:
+            FileFormatError: Data are damaged, NaN, infinite or not positive.
+        """
+        column, dataset = self.columns[0]
+        energies = self._read(column, dataset, start, stop).reshape(-1).astype(np.float64)
+        return np.multiply(energies, column.factor)
+
+    def _read(
+        self, column: Column, dataset: h5py.Dataset, start: int, stop: int
+    ) -> Float[np.ndarray, "m ..."]:
+        with reading(self.path, column.path):
+            block: Float[np.ndarray, "m ..."] = dataset[start:stop]
+        if not _good(block, column).all():
+            raise self._bad_values(column, dataset)
+        return block
 
     def _bad_values(self, column: Column, dataset: h5py.Dataset) -> FileFormatError:
         """Count all bad values of a dataset; slow, but only on the way to an error."""
