@@ -1,1 +1,35 @@
-"""Comparing showers with showers: features, histograms, distances. Knows no models, so any two files can be compared."""
+"""Metrics: functions of showers, whoever made them; NumPy only.
+
+Two Geant4 samples compare like a generated and a Geant4 sample, which is how every number gets its floor.
+"""
+
+from caloforge.evaluation.average_showers import AverageShower, average_ratio, average_shower
+from caloforge.evaluation.catalogue import Feature, high_level_features
+from caloforge.evaluation.comparison import FeatureComparison, Moments, compare
+from caloforge.evaluation.histograms import (
+    BinnedComparison,
+    bin_samples,
+    reference_edges,
+    separation_floor,
+    separation_power,
+)
+from caloforge.evaluation.reference_samples import reference_names, reference_sample, sample_of_particle
+
+__all__ = [
+    "AverageShower",
+    "BinnedComparison",
+    "Feature",
+    "FeatureComparison",
+    "Moments",
+    "average_ratio",
+    "average_shower",
+    "bin_samples",
+    "compare",
+    "high_level_features",
+    "reference_edges",
+    "reference_names",
+    "reference_sample",
+    "sample_of_particle",
+    "separation_floor",
+    "separation_power",
+]

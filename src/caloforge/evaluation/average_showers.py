@@ -1,0 +1,75 @@
+"""The average shower: mean energy of each voxel over a sample."""
+
+from dataclasses import dataclass
+from typing import final
+
+import numpy as np
+from jaxtyping import Float
+
+from caloforge.errors import ValueRangeError
+from caloforge.geometry import Geometry
+from caloforge.showers import Showers
+
+__all__ = ["AverageShower", "average_ratio", "average_shower"]
+
+
+@final
+@dataclass(frozen=True, kw_only=True, eq=False)
+class AverageShower:
+    """Mean energy per voxel of a sample."""
+
+    geometry: Geometry
+    n_showers: int
+    mean: Float[np.ndarray, " V"]
+    """Mean energy of each voxel, MeV, ``(V,)``."""
+    error: Float[np.ndarray, " V"]
+    """Standard error of the mean, MeV, ``(V,)``; NaN for a single shower."""
+
+
+def average_shower(showers: Showers) -> AverageShower:
+    """Mean energy per voxel, over all incident energies of the sample.
+
+    Args:
+        showers: The showers.
+
+    Raises:
+        ValueRangeError: There are no showers.
+    """
+    n = len(showers)
+    if n == 0:
+        raise ValueRangeError("The average of a sample without showers is not defined.")
+    error = np.full(showers.geometry.n_voxels, np.nan)
+    mean = showers.voxels.mean(axis=0, dtype=np.float64)
+    if n > 1:
+        for where in showers.geometry.layer_slices:  # layer by layer: no second array of all voxels
+            error[where] = showers.voxels[:, where].std(axis=0, dtype=np.float64, ddof=1) / np.sqrt(n)
+    return AverageShower(geometry=showers.geometry, n_showers=n, mean=mean, error=error)
+
+
+def average_ratio(
+    generated: AverageShower, reference: AverageShower, *, max_error: float = 0.25
+) -> Float[np.ndarray, " V"]:
+    """Generated over reference mean energy per voxel; NaN where its error is too large to say anything.
+
+    Args:
+        generated: Average of the generated showers.
+        reference: Average of the reference showers.
+        max_error: Largest relative standard error of the ratio, both samples together.
+
+    Returns:
+        The ratio, 1, ``(V,)``. A voxel that only the reference has energy in is 0.
+
+    Raises:
+        GeometryMismatchError: The averages are of different voxels.
+    """
+    reference.geometry.require_same_voxels(
+        generated.geometry, mine="The reference average", theirs="the generated one"
+    )
+    relative = np.hypot(_divide(generated.error, generated.mean), _divide(reference.error, reference.mean))
+    ratio = np.where(reference.mean > 0, _divide(generated.mean, reference.mean), np.nan)
+    return np.where(relative <= max_error, ratio, np.nan)
+
+
+def _divide(a: Float[np.ndarray, " V"], b: Float[np.ndarray, " V"]) -> Float[np.ndarray, " V"]:
+    """The quotient, and 0 where b is 0: a voxel without energy has no error."""
+    return np.divide(a, b, out=np.zeros(len(b)), where=b > 0)
