@@ -4,7 +4,6 @@ In memory all energies are MeV; units change here and nowhere else.
 """
 
 from caloforge.io.converting import convert
-from caloforge.io.energies import read_energies
 from caloforge.io.layout import Column, Layout
 from caloforge.io.layouts import LAYOUTS, get_layout
 from caloforge.io.reading import detect_layout, read, read_chunks, read_energies
@@ -24,7 +23,6 @@ __all__ = [
     "get_layout",
     "read",
     "read_chunks",
-    "read_energies",
     "read_energies",
     "write",
 ]
