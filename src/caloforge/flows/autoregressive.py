@@ -7,7 +7,6 @@ References:
 
 from typing import final
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -41,11 +40,17 @@ class AutoregressiveSpline(Bijection):
         """Slow direction: feature after feature, but at the cost of one dense pass in all."""
         sweep = self.made.sweep(context)
         latent = z.T.contiguous()
-        x = torch.empty_like(latent)
         log_det = z.new_zeros(len(z))
         for k in range(len(latent)):
-            x_k, log_slope = self.spline.inverse(latent[k], sweep.params(k))
-            x[k] = x_k
+            x, log_slope = self.spline.inverse(latent[k], sweep.params(k))
             log_det = log_det + log_slope
-            sweep.feed(k, x_k)
-        return x.T.contiguous(), log_det
+            sweep.feed(k, x)
+        return sweep.x.T.contiguous(), log_det
+
+    def decode(self, z: Float[Tensor, "B F"], context: Float[Tensor, "B C"]) -> Float[Tensor, "B F"]:
+        """As :meth:`inverse`, without the log-determinant."""
+        sweep = self.made.sweep(context)
+        latent = z.T.contiguous()
+        for k in range(len(latent)):
+            sweep.feed(k, self.spline.decode(latent[k], sweep.params(k)))
+        return sweep.x.T.contiguous()

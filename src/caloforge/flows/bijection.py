@@ -31,6 +31,10 @@ class Bijection(nn.Module, abc.ABC):
     ) -> tuple[Float[Tensor, "B F"], Float[Tensor, " B"]]:
         """Latent ``z`` to data, given ``context``; and log abs det of d(x)/d(z)."""
 
+    def decode(self, z: Float[Tensor, "B F"], context: Float[Tensor, "B C"]) -> Float[Tensor, "B F"]:
+        """The point of :meth:`inverse` alone; a map may do it faster, sampling needs no density."""
+        return self.inverse(z, context)[0]
+
 
 @final
 class Permutation(Bijection):
@@ -94,3 +98,10 @@ class Chain(Bijection):
             z, log_det = block.inverse(z, context)
             total = total + log_det
         return z, total
+
+    def decode(self, z: Float[Tensor, "B F"], context: Float[Tensor, "B C"]) -> Float[Tensor, "B F"]:
+        """Decode every block in reverse order."""
+        for block in reversed(self.blocks):
+            assert isinstance(block, Bijection)
+            z = block.decode(z, context)
+        return z

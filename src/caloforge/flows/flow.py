@@ -31,4 +31,4 @@ class Flow(nn.Module):
 
     def decode(self, z: Float[Tensor, "B F"], context: Float[Tensor, "B C"]) -> Float[Tensor, "B F"]:
         """Data of the latent ``z``; normal ``z`` give samples."""
-        return self.bijection.inverse(z, context)[0]
+        return self.bijection.decode(z, context)

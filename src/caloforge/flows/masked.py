@@ -151,7 +151,8 @@ class Sweep:
         # ready[k]: number of hidden units that x[:k] determines
         self._ready = torch.searchsorted(made.degrees, torch.arange(made.n_features), right=True).tolist()
         self._n_done = 0
-        self._x = context.new_empty(made.n_features, n_batch)
+        self.x = context.new_empty(made.n_features, n_batch)
+        """What was fed so far, ``(F, B)``."""
         self._first = (made.first.folded(), self._offset(made.first, made.context(context).relu()))
         self._layers: list[tuple[Tensor, Tensor]] = []
         for k, layer in enumerate(made.hidden):
@@ -192,7 +193,7 @@ class Sweep:
 
     def feed(self, k: int, x: Float[Tensor, " B"]) -> None:
         """Tell the value of feature ``k``."""
-        self._x[k] = x
+        self.x[k] = x
 
     def _advance(self, k: int, ready: int) -> None:
         """Compute the hidden units that ``x[:k]`` has made ready, layer by layer."""
@@ -200,13 +201,13 @@ class Sweep:
             return
         new = slice(self._n_done, ready)
         weight, offset = self._first
-        h = torch.addmm(offset[new].expand(-1, self._x.shape[1]), weight[new, :k], self._x[:k])
+        h = torch.addmm(offset[new].expand(-1, self.x.shape[1]), weight[new, :k], self.x[:k])
         if self._made.residual:
             self._sum[new] = h
         if self._layers or not self._made.residual:
             self._h[0][new] = h.relu()
         for j, (weight, offset) in enumerate(self._layers):
-            t = torch.addmm(offset[new].expand(-1, self._x.shape[1]), weight[new, :ready], self._h[j][:ready])
+            t = torch.addmm(offset[new].expand(-1, self.x.shape[1]), weight[new, :ready], self._h[j][:ready])
             if self._made.residual and j % 2 == 1:
                 self._sum[new] += t
                 if j + 1 < len(self._layers):

@@ -80,7 +80,8 @@ class RationalQuadratic:
         x_safe = torch.where(inside, x, 0.0)
         b = self._locate(x_safe, params, by_height=False)
         s = b.height / b.width
-        xi = (x_safe - b.x0) / b.width
+        # Knots are rounded, so next to the end of a narrow bin xi can leave [0, 1], where no slope is real.
+        xi = ((x_safe - b.x0) / b.width).clamp(0.0, 1.0)
         cross = xi * (1 - xi)
         denominator = s + (b.d0 + b.d1 - 2 * s) * cross
         y = b.y0 + b.height * (s * xi.square() + b.d0 * cross) / denominator
@@ -91,6 +92,21 @@ class RationalQuadratic:
         self, y: Float[Tensor, "*batch M"], params: Float[Tensor, "*batch P M"]
     ) -> tuple[Float[Tensor, "*batch M"], Float[Tensor, "*batch M"]]:
         """The ``x`` whose spline is ``y`` and the logarithm of dx/dy, both pointwise."""
+        inside, x, b, s, xi = self._solve(y, params)
+        cross = xi * (1 - xi)
+        denominator = s + (b.d0 + b.d1 - 2 * s) * cross
+        log_slope = self._log_slope(b, s, xi, cross, denominator)
+        return torch.where(inside, x, y), torch.where(inside, -log_slope, 0.0)
+
+    def decode(
+        self, y: Float[Tensor, "*batch M"], params: Float[Tensor, "*batch P M"]
+    ) -> Float[Tensor, "*batch M"]:
+        """The point of :meth:`inverse` alone; sampling needs no density."""
+        inside, x, *_ = self._solve(y, params)
+        return torch.where(inside, x, y)
+
+    def _solve(self, y: Tensor, params: Tensor) -> tuple[Tensor, Tensor, _Bin, Tensor, Tensor]:
+        """Solve the quadratic of each point's bin: inside, x, bin, its mean slope, position in the bin."""
         inside = y.abs() < self.bound
         y_safe = torch.where(inside, y, 0.0)
         b = self._locate(y_safe, params, by_height=True)
@@ -103,48 +119,39 @@ class RationalQuadratic:
         # Rounding can push the discriminant of a steep bin just below zero, never by more than noise.
         root = (b_coef.square() - 4 * a_coef * c_coef).clamp_min(0.0).sqrt()
         xi = ((2 * c_coef) / (-b_coef - root)).clamp(0.0, 1.0)
-        x = b.x0 + xi * b.width
-        cross = xi * (1 - xi)
-        denominator = s + (b.d0 + b.d1 - 2 * s) * cross
-        log_slope = self._log_slope(b, s, xi, cross, denominator)
-        return torch.where(inside, x, y), torch.where(inside, -log_slope, 0.0)
+        return inside, b.x0 + xi * b.width, b, s, xi
 
     @staticmethod
     def _log_slope(b: _Bin, s: Tensor, xi: Tensor, cross: Tensor, denominator: Tensor) -> Tensor:
         numerator = s.square() * (b.d1 * xi.square() + 2 * s * cross + b.d0 * (1 - xi).square())
-        return numerator.log() - 2 * denominator.log()
+        return (numerator / denominator.square()).log()
 
     def _locate(self, point: Tensor, params: Tensor, *, by_height: bool) -> _Bin:
         """Find each point's bin by comparing with all inner knots: K - 1 cheap passes, no search."""
         k = self.n_bins
-        widths, x_knots = self._bins(params[..., :k, :])
-        heights, y_knots = self._bins(params[..., k : 2 * k, :])
-        inner = (y_knots if by_height else x_knots)[..., 1:, :]
+        # Widths and heights side by side, (*, 2, K, M): every operation serves both.
+        raw = params[..., : 2 * k, :].unflatten(-2, (2, k))
+        sizes = 2 * self.bound * (self.min_bin + (1 - self.min_bin * k) * raw.softmax(-2))
+        knots = functional.pad(sizes[..., :-1, :].cumsum(-2), (0, 0, 1, 0)) - self.bound
+        inner = knots[..., int(by_height), 1:, :]
         index = (point.unsqueeze(-2) >= inner).sum(-2, keepdim=True)
 
+        both = index.unsqueeze(-3).expand(*index.shape[:-2], 2, 1, index.shape[-1])
+        x0, y0 = knots.gather(-2, both).squeeze(-2).unbind(-2)
+        width, height = sizes.gather(-2, both).squeeze(-2).unbind(-2)
         # Slopes: pick the two raw values first, so that the softplus runs over 2 values and not K - 1.
-        raw = params[..., 2 * k :, :]
-        low = raw.gather(-2, (index - 1).clamp_min(0)).squeeze(-2)
-        high = raw.gather(-2, index.clamp_max(k - 2)).squeeze(-2)
-        first, last = index.squeeze(-2) == 0, index.squeeze(-2) == k - 1
+        slopes = params[..., 2 * k :, :]
+        ends = torch.cat([(index - 1).clamp_min(0), index.clamp_max(k - 2)], dim=-2)
+        d0, d1 = self._slope(slopes.gather(-2, ends)).unbind(-2)
+        index = index.squeeze(-2)
         return _Bin(
-            x0=x_knots.gather(-2, index).squeeze(-2),
-            y0=y_knots.gather(-2, index).squeeze(-2),
-            width=widths.gather(-2, index).squeeze(-2),
-            height=heights.gather(-2, index).squeeze(-2),
-            d0=torch.where(first, 1.0, self._slope(low)),
-            d1=torch.where(last, 1.0, self._slope(high)),
+            x0=x0,
+            y0=y0,
+            width=width,
+            height=height,
+            d0=torch.where(index == 0, 1.0, d0),
+            d1=torch.where(index == k - 1, 1.0, d1),
         )
-
-    def _bins(self, raw: Tensor) -> tuple[Tensor, Tensor]:
-        """Bin sizes and left knots from raw values, both ``(*, K, M)``."""
-        share = self.min_bin + (1 - self.min_bin * self.n_bins) * raw.softmax(-2)
-        sizes = 2 * self.bound * share
-        knots = (
-            torch.cat([torch.zeros_like(sizes[..., :1, :]), sizes[..., :-1, :].cumsum(-2)], dim=-2)
-            - self.bound
-        )
-        return sizes, knots
 
     def _slope(self, raw: Tensor) -> Tensor:
         # Shifted so that a raw value of zero is slope 1: an untrained spline is the identity.
