@@ -8,6 +8,7 @@ one line and exit code 2.
 import difflib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 __all__ = [
     "CaloForgeError",
@@ -38,6 +39,17 @@ class CaloForgeError(Exception):
 
     def __str__(self) -> str:
         return self.message  # KeyError and OSError would add quotes or numbers
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # An exception is copied by calling its class with the message, which most of ours do not take;
+        # one raised in a worker process must reach the other side as itself.
+        return _rebuilt, (type(self), self.message), self.__dict__
+
+
+def _rebuilt(cls: type[CaloForgeError], message: str) -> CaloForgeError:
+    err = cls.__new__(cls)
+    CaloForgeError.__init__(err, message)
+    return err
 
 
 class ShapeError(CaloForgeError, ValueError):

@@ -2,7 +2,7 @@
 
 import sys
 import warnings
-from typing import Annotated, TextIO
+from typing import Annotated, Any, TextIO
 
 import typer
 
@@ -15,6 +15,8 @@ from caloforge.cli.train import train
 from caloforge.errors import CaloForgeError
 
 __all__ = ["app", "main"]
+
+_INTERRUPTED = 130  # as shells count: 128 + SIGINT
 
 app = typer.Typer(
     name="caloforge",
@@ -52,17 +54,25 @@ def _show_warning(
     typer.secho(f"warning: {message}", fg=typer.colors.YELLOW, err=True)
 
 
+# Bad options and arguments. Newer typers carry their own click, so its exceptions are reached through typer.
+_UsageError: Any = typer.BadParameter.__bases__[0]
+
+
 def main() -> None:
     """Run the command line; the ``caloforge`` script."""
     warnings.showwarning = _show_warning
     try:
-        app()
-    except CaloForgeError as err:
-        typer.secho(f"error: {err}", fg=typer.colors.RED, err=True)
+        status = app(standalone_mode=False)
+    except (CaloForgeError, _UsageError) as err:
+        # A call without arguments is a usage error too; its text is the help, which has been shown.
+        if text := err.format_message() if isinstance(err, _UsageError) else str(err):
+            typer.secho(f"error: {' '.join(text.split())}", fg=typer.colors.RED, err=True)
         sys.exit(2)
-    except KeyboardInterrupt:
+    except typer.Abort:
+        status = _INTERRUPTED
+    if status == _INTERRUPTED:
         typer.secho("interrupted", err=True)
-        sys.exit(130)
+    sys.exit(status)
 
 
 for _command in (info, convert, train, generate, models):

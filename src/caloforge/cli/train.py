@@ -32,6 +32,9 @@ def train(
     stop: Annotated[int | None, typer.Option(help="Shower to stop before; keep the rest for tests.")] = None,
     seed: Annotated[int | None, typer.Option(help="Fixes split, initial weights, order and noise.")] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1 ...")] = "cpu",
+    save_every: Annotated[
+        float, typer.Option(metavar="SECONDS", min=0, help="Time between saves within an epoch.")
+    ] = 300.0,
     resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")] = False,
 ) -> None:
     """Train a model on showers; RUN receives weights, metrics and a plot of the losses.
@@ -41,14 +44,17 @@ def train(
     from rich.console import Console
 
     from caloforge import io
-    from caloforge.errors import ConfigError
+    from caloforge.errors import ConfigError, NonFiniteError, UnknownNameError
     from caloforge.generation.engine import check_device
+    from caloforge.models import FAMILIES
     from caloforge.plotting.losses import plot_losses
     from caloforge.recipes import load_recipe
     from caloforge.training import BEST, METRICS, DataFacts, RunConfig, start_or_resume
 
     is_main = os.environ.get("RANK", "0") == "0"
     console = Console(stderr=True, quiet=not is_main, highlight=False, soft_wrap=True)
+    if family not in FAMILIES:
+        raise UnknownNameError("model family", family, FAMILIES)
     recipe = preset or f"{family}-small"
     config = RunConfig.from_dict(load_recipe(recipe), settings or [])
     if config.family != family:
@@ -70,12 +76,15 @@ def train(
                 recipe=recipe,
                 resume=resume,
                 device=found,
+                save_seconds=save_every,
                 on_event=display.show,
             )
-    finally:
-        if is_main and (output / METRICS).is_file():
+    except (NonFiniteError, KeyboardInterrupt):
+        if is_main and display.n_records:  # what was trained so far is worth a look
             plot_losses(output / METRICS, output / "loss.png")
+        raise
     if is_main:
+        plot_losses(output / METRICS, output / "loss.png")
         typer.echo(
             f"{output / BEST}: use it with caloforge generate {output} -n 1000 --energy 50 -o showers.h5"
         )
@@ -88,6 +97,8 @@ class _Display:
         from caloforge.cli.progress import progress_bar
 
         self.console, self.bar = console, progress_bar(console)
+        self.n_records = 0
+        """Epochs seen."""
         self._tasks: dict[str, int] = {}
         self._validation = ""
 
@@ -98,6 +109,7 @@ class _Display:
             self._tasks[event.stage] = self.bar.add_task(f"stage {event.stage}", total=total, note="")
             self._validation = ""
         if event.record is not None:
+            self.n_records += 1
             best = " (best)" if event.is_best else ""
             self._validation = f" validation {event.record.validation_loss:.4f}"
             if not self.console.is_terminal:
@@ -106,5 +118,6 @@ class _Display:
                     f"{self._validation}{best}, {event.record.seconds:.1f} s"
                 )
         done = event.epoch * event.per_epoch + event.iteration
-        note = f"epoch {min(event.epoch + 1, event.n_epochs)}/{event.n_epochs} loss {event.train_loss:.4f}{self._validation}"
+        epoch = f"epoch {min(event.epoch + 1, event.n_epochs)}/{event.n_epochs}"
+        note = f"{epoch} loss {event.train_loss:.4f}{self._validation}"
         self.bar.update(self._tasks[event.stage], completed=done, note=note)  # type: ignore[arg-type]

@@ -6,7 +6,7 @@ from typing import Literal, final
 import numpy as np
 from jaxtyping import Float
 
-from caloforge.errors import ValueRangeError
+from caloforge.errors import ShapeError, ValueRangeError
 from caloforge.seeding import ShowerNoise, derive_seed
 
 __all__ = ["Spectrum", "GivenEnergies", "EnergySource"]
@@ -53,6 +53,8 @@ class GivenEnergies:
     """MeV, finite and positive."""
 
     def __post_init__(self) -> None:
+        if self.values.ndim != 1:
+            raise ShapeError("e_inc", self.values.shape, "(n,)")
         bad = ~(np.isfinite(self.values) & (self.values > 0))
         if bad.any():
             first = int(np.argmax(bad))
@@ -66,8 +68,10 @@ class GivenEnergies:
         return self.values[start : start + count]
 
     def bounds(self) -> tuple[float, float]:
-        """Least and greatest energy, MeV."""
-        return (float(self.values.min()), float(self.values.max())) if len(self.values) else (1.0, 1.0)
+        """Least and greatest energy, MeV; NaN if there are none."""
+        if not len(self.values):
+            return float("nan"), float("nan")
+        return float(self.values.min()), float(self.values.max())
 
 
 EnergySource = Spectrum | GivenEnergies

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, final
 
-from caloforge.errors import CaloForgeError, ConfigError, OutputError
+from caloforge.errors import CaloForgeError, ConfigError, OutputError, ValueRangeError
 from caloforge.files import atomic_path, check_output, explain_os_error
 from caloforge.generation.energies import EnergySource, GivenEnergies
 from caloforge.generation.engine import ShowerGenerator, load_model
@@ -25,8 +25,8 @@ from caloforge.showers import Showers
 
 __all__ = ["GenerationJob", "run_job"]
 
-_SHARD_BYTES = 2**26
 _JOB_FILE = "job.json"
+_WHOLE_FILE = "whole.h5"
 
 
 @final
@@ -47,11 +47,23 @@ class GenerationJob:
     """Showers per block of the engine; shards are whole blocks."""
     n_voxels: int
     """Voxels per shower; sets the shard size."""
+    shard_bytes: int = 2**26
+    """About how many bytes of voxels a shard has; a run that is killed loses up to one per worker."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.seed < 2**64:
+            raise ValueRangeError(f"A seed must lie in 0 .. 2^64 - 1, got {self.seed}.")
+        if self.n_showers < 1:
+            raise ConfigError(f"At least one shower is needed, got {self.n_showers}.")
+        if isinstance(self.energies, GivenEnergies) and len(self.energies.values) < self.n_showers:
+            raise ValueRangeError(
+                f"{self.n_showers} showers need as many incident energies, got {len(self.energies.values)}."
+            )
 
     @property
     def shard_size(self) -> int:
-        """Showers per shard: whole blocks, about 64 MB of voxels."""
-        blocks = max(1, _SHARD_BYTES // (4 * self.n_voxels * self.block))
+        """Showers per shard: whole blocks, about ``shard_bytes`` of voxels."""
+        blocks = max(1, self.shard_bytes // (4 * self.n_voxels * self.block))
         return blocks * self.block
 
     @property
@@ -139,21 +151,24 @@ def run_job(
         OutputError: The output exists or cannot be written, or an interrupted run is in the way.
         ConfigError: ``resume`` with a different job.
     """
-    if workers < 1 or job.n_showers < 1:
-        raise ConfigError(
-            f"At least one worker and one shower are needed, got {workers} and {job.n_showers}."
-        )
+    if workers < 1:
+        raise ConfigError(f"At least one worker is needed, got {workers}.")
     check_output(job.output, overwrite=overwrite)
     generator = load_model(job.weights, device=job.device)
     generator.check_energies(job.energies, allow_extrapolation=allow_extrapolation)
     _prepare(job, resume=resume, overwrite=overwrite)
     missing = [shard for shard in range(job.n_shards) if not job.shard_path(shard).exists()]
     on_showers(job.n_showers - sum(map(job.shard_count, missing)))
-    if min(workers, len(missing)) <= 1:
-        for shard in missing:
-            job.write_shard(generator, shard, on_showers)
-    else:
-        _in_processes(job, missing, min(workers, len(missing)), on_showers)
+    try:
+        if min(workers, len(missing)) <= 1:
+            for shard in missing:
+                job.write_shard(generator, shard, on_showers)
+        else:
+            _in_processes(job, missing, min(workers, len(missing)), on_showers)
+    except BaseException:
+        if not any(job.shard_path(shard).exists() for shard in range(job.n_shards)):
+            shutil.rmtree(job.parts, ignore_errors=True)  # nothing to resume from
+        raise
     _join(job, generator, overwrite=overwrite)
     return job.output
 
@@ -167,11 +182,14 @@ def _prepare(job: GenerationJob, *, resume: bool, overwrite: bool) -> None:
                 job.parts, "holds an interrupted run; pass --resume to continue it or --overwrite."
             )
         shutil.rmtree(job.parts)
+    if job.parts.is_dir() and not journal.exists():
+        shutil.rmtree(job.parts)  # of nobody knows which run: killed before it could say
     if journal.exists():
         try:
             known = json.loads(journal.read_text())
         except ValueError:
             known = {}
+        known = known if isinstance(known, dict) else {}
         different = [key for key in description if known.get(key) != description[key]]
         if different:
             raise ConfigError(
@@ -227,16 +245,16 @@ def _in_processes(
 
 def _join(job: GenerationJob, generator: ShowerGenerator, *, overwrite: bool) -> None:
     """One file from all shards; a single shard already is the file."""
-    check_output(job.output, overwrite=overwrite)
-    if job.n_shards == 1:
-        job.shard_path(0).replace(job.output)
-    else:
+    whole = job.shard_path(0)
+    if job.n_shards > 1:
+        # Written among the shards, so that a run that is killed here leaves nothing beside the output.
+        whole = job.parts / _WHOLE_FILE
         with ShowerWriter(
-            job.output,
+            whole,
             generator.geometry,
             layout=job.layout,
             compression=job.compression,
-            overwrite=overwrite,
+            overwrite=True,
             provenance=generator.provenance(job.seed),
         ) as writer:
             for shard in range(job.n_shards):
@@ -244,4 +262,9 @@ def _join(job: GenerationJob, generator: ShowerGenerator, *, overwrite: bool) ->
                     job.shard_path(shard), geometry=generator.geometry, layout=job.layout
                 ):
                     writer.append(chunk)
+    check_output(job.output, overwrite=overwrite)
+    try:
+        whole.replace(job.output)
+    except OSError as err:
+        raise explain_os_error(job.output, err) from err
     shutil.rmtree(job.parts)

@@ -90,6 +90,18 @@ class ShowerModel(nn.Module, abc.ABC):
                 torch.tensor([np.min(showers.e_inc), np.max(showers.e_inc)], dtype=torch.float64)
             )
 
+    def set_precision(self, dtype: torch.dtype) -> "ShowerModel":
+        """Hold weights and standardisation of a new model in ``dtype``; what is float64 by design stays so.
+
+        ``Module.to(dtype)`` would round the energy range and the energy ratio to float32 as well.
+        """
+        kept = {name: buffer for name, buffer in self.named_buffers() if buffer.dtype == torch.float64}
+        self.to(dtype)
+        for name, buffer in kept.items():
+            module, _, key = name.rpartition(".")
+            setattr(self.get_submodule(module), key, buffer)
+        return self
+
     def n_parameters(self, stage: str | None = None) -> int:
         """Number of trainable parameters, masked ones included as the field counts them."""
         module: nn.Module = self if stage is None else self.stages[stage]

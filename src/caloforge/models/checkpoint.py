@@ -25,6 +25,7 @@ __all__ = ["FORMAT", "CheckpointHeader", "save_model", "read_header", "load_chec
 
 FORMAT = 1
 _KEY = "caloforge"
+_HEADER_TYPES = {"version": str, "family": str, "settings": dict, "provenance": dict}
 _HALF = {"float16": torch.float16, "bfloat16": torch.bfloat16}
 
 
@@ -108,10 +109,7 @@ def read_header(path: Path) -> CheckpointHeader:
         )
     try:
         header = json.loads(metadata[_KEY])
-        if header["format"] > FORMAT:
-            raise CheckpointError(
-                path, f"has format {header['format']}, this version reads up to {FORMAT}; upgrade caloforge."
-            )
+        _check_header(path, header)
         return CheckpointHeader(
             family=header["family"],
             settings=header["settings"],
@@ -121,8 +119,20 @@ def read_header(path: Path) -> CheckpointHeader:
         )
     except CheckpointError:
         raise
-    except (ValueError, KeyError, TypeError, AttributeError, CaloForgeError) as err:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, CaloForgeError) as err:
         raise CheckpointError(path, f"has a damaged header ({type(err).__name__}: {err}).") from err
+
+
+def _check_header(path: Path, header: dict[str, Any]) -> None:
+    if header["format"] > FORMAT:
+        raise CheckpointError(
+            path, f"has format {header['format']}, this version reads up to {FORMAT}; upgrade caloforge."
+        )
+    for key, kind in _HEADER_TYPES.items():
+        if not isinstance(header[key], kind):
+            raise CheckpointError(
+                path, f"has a damaged header ({key} must be {kind.__name__}, is {header[key]!r:.80})."
+            )
 
 
 def load_checkpoint(
@@ -131,13 +141,15 @@ def load_checkpoint(
     """Build the model of a weights file and load its weights, ready to generate.
 
     Raises:
-        CheckpointError: As :func:`read_header`, or the weights do not fit the settings or are not finite.
+        CheckpointError: As :func:`read_header`, or the weights do not fit the settings, are not finite, or
+            have not been trained.
     """
     header = read_header(path)
     try:
         model = build_model(header.family, header.settings, header.geometry)
-    except CaloForgeError as err:
-        raise CheckpointError(path, f"describes a model that cannot be built: {err}") from err
+    except (CaloForgeError, ValueError, TypeError, RuntimeError, MemoryError, OverflowError) as err:
+        problem = " ".join(str(err).split())[:300]
+        raise CheckpointError(path, f"describes a model that cannot be built: {problem}") from err
     try:
         with safe_open(path, framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
@@ -145,12 +157,18 @@ def load_checkpoint(
     except (SafetensorError, OSError, RuntimeError) as err:
         problem = " ".join(str(err).split())[:300]
         raise CheckpointError(path, f"its weights do not fit its settings: {problem}") from err
-    if bad := [name for name, p in model.named_parameters() if not torch.isfinite(p).all()]:
+    low, high = model.e_inc_range.tolist()
+    if not 0 < low <= high:
+        raise CheckpointError(path, f"was trained on no energies (its range is {low} to {high} MeV).")
+    if bad := [name for name, value in model.state_dict().items() if not torch.isfinite(value).all()]:
         raise CheckpointError(path, f"has weights that are not finite, first in {bad[0]!r}.")
     return model.to(device).eval().requires_grad_(requires_grad=False), header
 
 
 def load_weights(model: ShowerModel, tensors: Mapping[str, torch.Tensor]) -> None:
-    """Load a state dict whose weights may have been rounded to half precision."""
+    """Load a state dict whose weights may have been rounded to half precision, or are float64."""
+    trained = [v for k, v in tensors.items() if k.endswith((".weight_packed", ".bias"))]
+    if any(v.dtype == torch.float64 for v in trained):
+        model.set_precision(torch.float64)
     own = model.state_dict()
     model.load_state_dict({k: v.to(own[k].dtype) if k in own else v for k, v in tensors.items()}, strict=True)

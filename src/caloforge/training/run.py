@@ -23,7 +23,7 @@ from caloforge.models import ShowerModel, build_model
 from caloforge.seeding import derive_seed, digest
 from caloforge.showers import Showers
 from caloforge.training.config import RunConfig
-from caloforge.training.trainer import TrainingEvent, train
+from caloforge.training.trainer import SAVE_SECONDS, TrainingEvent, train
 
 __all__ = ["DataFacts", "RUN", "initial_model", "start_or_resume"]
 
@@ -75,6 +75,7 @@ def start_or_resume(
     recipe: str,
     resume: bool = False,
     device: torch.device | str = "cpu",
+    save_seconds: float = SAVE_SECONDS,
     on_event: Callable[[TrainingEvent], None] = lambda event: None,
 ) -> ShowerModel:
     """Train into ``folder``, from the start or from where an interrupted run stands.
@@ -87,6 +88,7 @@ def start_or_resume(
         recipe: Name of the recipe, for the records.
         resume: Continue; a folder without a run is started.
         device: Where to compute.
+        save_seconds: As in :func:`train`.
         on_event: Told about progress.
 
     Raises:
@@ -117,7 +119,16 @@ def start_or_resume(
         "weights_id": digest(json.dumps(description, sort_keys=True).encode()),
         "torch": torch.__version__,
     }
-    return train(model, showers, config, folder, device=device, provenance=provenance, on_event=on_event)
+    return train(
+        model,
+        showers,
+        config,
+        folder,
+        device=device,
+        provenance=provenance,
+        save_seconds=save_seconds,
+        on_event=on_event,
+    )
 
 
 def _claim(folder: Path, description: dict[str, Any], *, resume: bool) -> None:
@@ -145,6 +156,8 @@ def _check_same(record: Path, description: dict[str, Any]) -> None:
         known = json.loads(record.read_text())
     except ValueError as err:
         raise FileFormatError(record, f"is no JSON ({err}); start a new run.") from err
+    if not isinstance(known, dict):
+        raise FileFormatError(record, "is not the record of a run; start a new one.")
     if known.get("data") != description["data"] or known.get("geometry") != description["geometry"]:
         raise GeometryMismatchError(
             f"{record.parent} was trained on other showers ({known.get('data')}) than those given "

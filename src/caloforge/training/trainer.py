@@ -27,11 +27,11 @@ from caloforge.training.parallel import Processes, process_group
 from caloforge.training.schedules import learning_rate
 from caloforge.training.state import EpochRecord, Progress, load_state, restore_optimizer, save_state
 
-__all__ = ["BEST", "LAST", "METRICS", "STATE", "TrainingEvent", "split_showers", "train"]
+__all__ = ["BEST", "LAST", "METRICS", "SAVE_SECONDS", "STATE", "TrainingEvent", "split_showers", "train"]
 
 BEST, LAST, STATE, METRICS = "best.safetensors", "last.safetensors", "state.safetensors", "metrics.csv"
 
-_SAVE_SECONDS = 300.0
+SAVE_SECONDS = 300.0
 _CHECK_EVERY = 20  # iterations between looks at the loss: each look waits for the device
 
 
@@ -73,6 +73,7 @@ def train(
     *,
     device: torch.device | str = "cpu",
     provenance: dict[str, Any] | None = None,
+    save_seconds: float = SAVE_SECONDS,
     on_event: Callable[[TrainingEvent], None] = lambda event: None,
 ) -> ShowerModel:
     """Train all stages of a model; continue if ``folder`` holds the state of an interrupted run.
@@ -87,6 +88,8 @@ def train(
         folder: Where the files go.
         device: Where to compute.
         provenance: Kept in the weights files.
+        save_seconds: Time between saves of the resume state within an epoch; after an epoch it is always
+            saved. Does not change the result.
         on_event: Told about progress.
 
     Returns:
@@ -100,12 +103,15 @@ def train(
     device = torch.device(device)
     with process_group(device) as processes:
         run = _Run(model, showers, config, folder, device, dict(provenance or {}), on_event, processes)
+        run.save_seconds = save_seconds
         run.all_stages()
     return model.eval()
 
 
 class _Run:
     """State of one call of :func:`train`."""
+
+    save_seconds: float
 
     def __init__(
         self,
@@ -122,7 +128,7 @@ class _Run:
         self.provenance, self.on_event = provenance, on_event
         indices = split_showers(len(showers), validation=config.validation, seed=config.seed)
         self.train_showers, self.validation_showers = (showers[index] for index in indices)
-        self.model = model.to(torch.float64 if config.precision == "float64" else torch.float32)
+        self.model = model.set_precision(torch.float64 if config.precision == "float64" else torch.float32)
         # Range and ratios were fitted in float64 and stay so, whatever the weights are.
         self.model.fit_range(self.train_showers)
         for stage in model.stages.values():
@@ -209,8 +215,8 @@ class _StageLoop:
                 progress.loss_sum = self._finite(loss_sum, "training loss")
                 progress.seconds = before + time.monotonic() - begin
                 self._report()
-                if time.monotonic() - saved > _SAVE_SECONDS:
-                    self.save()
+                if time.monotonic() - saved > self.run_.save_seconds:
+                    self._save_within_epoch()
                     saved = time.monotonic()
         self._end_epoch()
 
@@ -320,10 +326,20 @@ class _StageLoop:
         self.run_.on_event(event)
 
     def save(self, *, final: bool = False) -> None:
-        """Resume state, last and best weights, metrics; by the main process alone."""
+        """Last and best weights, metrics, resume state; by the main process alone.
+
+        The resume state comes last: a run killed in between continues from the one before and writes the
+        others again.
+        """
         run = self.run_
         if not run.processes.is_main:
             return
+        if self.progress.epoch_iterations == 0:
+            if not final:  # then the model has its best weights, not its last
+                self._save_weights(LAST)
+            if final or self.progress.best_epoch == self.progress.epoch:
+                self._save_weights(BEST)
+        _write_metrics(run.folder / METRICS, self.progress.history)
         save_state(
             run.folder / STATE,
             self.progress,
@@ -331,11 +347,11 @@ class _StageLoop:
             best=self.best,
             optimizer=self.optimizer,
         )
-        _write_metrics(run.folder / METRICS, self.progress.history)
-        if self.progress.epoch_iterations == 0:
-            self._save_weights(LAST)
-            if final or self.progress.best_epoch == self.progress.epoch:
-                self._save_weights(BEST)
+
+    def _save_within_epoch(self) -> None:
+        """Resume state, unless the last step spoilt the weights, which the next loss will tell."""
+        if all(bool(torch.isfinite(p).all()) for p in self.stage.parameters()):
+            self.save()
 
     def _save_weights(self, name: str) -> None:
         run = self.run_
