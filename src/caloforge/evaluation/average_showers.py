@@ -49,12 +49,15 @@ def average_shower(showers: Showers) -> AverageShower:
 def average_ratio(
     generated: AverageShower, reference: AverageShower, *, max_error: float = 0.25
 ) -> Float[np.ndarray, " V"]:
-    """Generated over reference mean energy per voxel; NaN where its error is too large to say anything.
+    """Generated over reference mean energy per voxel; NaN where the reference is too uncertain.
+
+    Only the reference's error counts: a voxel in which few generated showers have far too much energy has
+    a large error, too, and must be seen.
 
     Args:
         generated: Average of the generated showers.
         reference: Average of the reference showers.
-        max_error: Largest relative standard error of the ratio, both samples together.
+        max_error: Largest relative standard error of the reference.
 
     Returns:
         The ratio, 1, ``(V,)``. A voxel that only the reference has energy in is 0.
@@ -65,11 +68,5 @@ def average_ratio(
     reference.geometry.require_same_voxels(
         generated.geometry, mine="The reference average", theirs="the generated one"
     )
-    relative = np.hypot(_divide(generated.error, generated.mean), _divide(reference.error, reference.mean))
-    ratio = np.where(reference.mean > 0, _divide(generated.mean, reference.mean), np.nan)
-    return np.where(relative <= max_error, ratio, np.nan)
-
-
-def _divide(a: Float[np.ndarray, " V"], b: Float[np.ndarray, " V"]) -> Float[np.ndarray, " V"]:
-    """The quotient, and 0 where b is 0: a voxel without energy has no error."""
-    return np.divide(a, b, out=np.zeros(len(b)), where=b > 0)
+    known = (reference.mean > 0) & (reference.error <= max_error * reference.mean)
+    return np.divide(generated.mean, reference.mean, out=np.full(len(reference.mean), np.nan), where=known)
