@@ -13,9 +13,15 @@ from caloforge.evaluation.histograms import (
     separation_floor,
     separation_power,
 )
-from caloforge.evaluation.reference_samples import reference_names, reference_sample, sample_of_particle
+from caloforge.evaluation.reference_samples import (
+    REFERENCE_E_INC,
+    reference_names,
+    reference_sample,
+    sample_of_particle,
+)
 
 __all__ = [
+    "REFERENCE_E_INC",
     "AverageShower",
     "BinnedComparison",
     "Feature",

@@ -2,13 +2,17 @@
 
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Final
 
 from caloforge import io
 from caloforge.errors import UnknownNameError
 from caloforge.showers import Showers
+from caloforge.units import GeV
 
-__all__ = ["reference_names", "reference_sample", "sample_of_particle"]
+__all__ = ["REFERENCE_E_INC", "reference_names", "reference_sample", "sample_of_particle"]
+
+REFERENCE_E_INC: Final = (1.0 * GeV, 100.0 * GeV)
+"""Limits of the uniform incident energies of every shipped sample, MeV."""
 
 _FOLDER = Path(str(resources.files("caloforge"))) / "zoo" / "reference"
 _PARTICLES = {"e+": "eplus", "gamma": "gamma", "pi+": "piplus"}
@@ -19,24 +23,24 @@ def reference_names() -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in _FOLDER.glob("*.h5")))
 
 
-def reference_sample(name_or_path: str | Path) -> Showers:
-    """A shipped sample by its name, or the showers of a file.
+def reference_sample(name: str) -> Showers:
+    """A shipped sample: 400 Geant4 11.4 showers in the CaloGAN calorimeter, energies uniform in 1-100 GeV.
 
-    The shipped ones are 400 showers each in the CaloGAN calorimeter from Geant4 11.4, incident energy uniform
-    in 1-100 GeV, from the part of the simulated sample that is kept for tests.
+    They are from the part of the simulated showers that is kept for tests; where they come from in detail is
+    in their provenance.
 
     Raises:
-        UnknownNameError: No shipped sample has this name and there is no such file.
-        FileFormatError: The file holds no showers.
+        UnknownNameError: No shipped sample has this name.
+
+    Example:
+        >>> reference_sample("eplus")
+        Showers(n=400, geometry='calogan' (3 layers, 504 voxels))
     """
-    path = Path(name_or_path)
-    if path.is_file():
-        return io.read(path)
-    if str(name_or_path) not in reference_names():
-        raise UnknownNameError("reference sample", str(name_or_path), reference_names())
-    return io.read(_FOLDER / f"{name_or_path}.h5")
+    if name not in reference_names():
+        raise UnknownNameError("reference sample", name, reference_names())
+    return io.read(_FOLDER / f"{name}.h5")
 
 
-def sample_of_particle(particle: Any, *, default: str = "eplus") -> str:
-    """Name of the shipped sample of a particle as provenance calls it (``"e+"``), or ``default``."""
-    return _PARTICLES.get(str(particle), default)
+def sample_of_particle(particle: str | None) -> str:
+    """Name of the shipped sample of a particle, ``"e+"`` say; that of e+ where the particle is not known."""
+    return _PARTICLES.get(particle or "", "eplus")
