@@ -15,7 +15,7 @@ from caloforge.errors import ConfigError
 from caloforge.flows import MADE, AutoregressiveSpline, Bijection, Chain, Flow, Permutation, RationalQuadratic
 from caloforge.geometry import Geometry
 from caloforge.models.base import Batch, Stage
-from caloforge.preprocessing import Noise, Scale, Standardize, VoxelShares, layer_sums, voxel_symmetries
+from caloforge.preprocessing import Encoding, Standardize, voxel_step, voxel_symmetries
 from caloforge.seeding import derive_seed
 from caloforge.showers import Showers
 from caloforge.units import keV
@@ -50,12 +50,11 @@ class ShowerShapeConfig:
     """Least slope at a knot."""
     threshold: float = 10 * keV
     """Voxels below this are zero in what is generated, MeV."""
-    noise: Noise = "uniform"
-    """What fills the zeros, see :class:`~caloforge.preprocessing.VoxelShares`."""
-    scale: Scale = "logit"
-    """Space of the shares, see :class:`~caloforge.preprocessing.VoxelShares`."""
+    encoding: Encoding = "logit-share"
+    """How voxels become features: ``logit-share`` (the paper's) or ``log-energy``, see
+    :mod:`caloforge.preprocessing.voxels`."""
     alpha: float = 1e-6
-    """Margin of the logit."""
+    """Margin of the logit, for ``logit-share``."""
     standardize: bool = False
     """Scale every voxel's feature to zero mean and unit width."""
     symmetry: Literal["none", "all"] = "none"
@@ -76,13 +75,12 @@ class ShowerShape(Stage):
             raise ConfigError(f"shape.blocks must be at least 1, got {config.blocks}.")
         self.config, self.n_layers, self.n_voxels = config, geometry.n_layers, geometry.n_voxels
         sizes = [layer.n_voxels for layer in geometry.layers]
-        self.shares = VoxelShares(
+        self.step = voxel_step(
+            config.encoding,
             sizes,
             threshold=config.threshold,
-            noise=config.noise,
-            scale=config.scale,
-            alpha=config.alpha,
             standardize=config.standardize,
+            alpha=config.alpha,
         )
         self.context_scale = Standardize(1 + self.n_layers)
         identity = torch.arange(self.n_voxels)[None]
@@ -112,11 +110,10 @@ class ShowerShape(Stage):
         """Estimate the scales of the context and, if asked, of the voxels' features."""
         generator = torch.Generator().manual_seed(derive_seed(seed, "shape", "fit"))
         rows = self.rows(showers[:_N_FIT])
-        mirrored = self._mirrored(rows["voxels"], generator)
-        self.shares.fit(mirrored, generator)
-        noisy = self.shares.dequantize(mirrored, generator)
-        e_layer = layer_sums(noisy, self.shares.layer_of_voxel, self.n_layers)
-        self.context_scale.fit(self._logs(e_layer, rows["e_inc"]))
+        voxels = self._mirrored(rows["voxels"], generator)
+        noisy = self.step.dequantize(voxels, generator)
+        self.step.fit(noisy)
+        self.context_scale.fit(self._logs(self.step.e_layer(voxels, noisy), rows["e_inc"]))
 
     def rows(self, showers: Showers) -> Batch:
         """Voxels and incident energies, MeV, in the model's precision."""
@@ -127,9 +124,12 @@ class ShowerShape(Stage):
 
     def draw(self, rows: Batch, generator: torch.Generator) -> Batch:
         """Features and context with a fresh symmetry element and fresh noise."""
-        voxels = self.shares.dequantize(self._mirrored(rows["voxels"], generator), generator)
-        e_layer = layer_sums(voxels, self.shares.layer_of_voxel, self.n_layers)
-        return {"x": self.shares.encode(voxels), "context": self.context(e_layer, rows["e_inc"])}
+        voxels = self._mirrored(rows["voxels"], generator)
+        noisy = self.step.dequantize(voxels, generator)
+        return {
+            "x": self.step.encode(noisy),
+            "context": self.context(self.step.e_layer(voxels, noisy), rows["e_inc"]),
+        }
 
     def forward(self, batch: Batch) -> Float[Tensor, " B"]:
         """Negative log-likelihood in feature space."""
@@ -144,7 +144,7 @@ class ShowerShape(Stage):
     ) -> Float[Tensor, "B V"]:
         """Normal ``z`` to voxels in MeV that sum to ``e_layer``."""
         x = self.flow.decode(z.to(self._dtype), self.context(e_layer, e_inc))
-        return self.shares.decode(x, e_layer)
+        return self.step.decode(x, e_layer)
 
     @property
     def _dtype(self) -> torch.dtype:

@@ -2,16 +2,18 @@
 
 from caloforge.preprocessing.steps import LayerShares, Standardize, expit, layer_sums, logit
 from caloforge.preprocessing.symmetry import voxel_symmetries
-from caloforge.preprocessing.voxels import Noise, Scale, VoxelShares
+from caloforge.preprocessing.voxels import Encoding, LogEnergies, LogitShares, VoxelStep, voxel_step
 
 __all__ = [
+    "Encoding",
     "LayerShares",
-    "Noise",
-    "Scale",
+    "LogEnergies",
+    "LogitShares",
     "Standardize",
-    "VoxelShares",
+    "VoxelStep",
     "expit",
     "layer_sums",
     "logit",
+    "voxel_step",
     "voxel_symmetries",
 ]

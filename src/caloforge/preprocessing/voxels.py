@@ -1,5 +1,7 @@
-"""Voxels of each layer as shares of the layer's energy, dequantised, in a space a flow can learn."""
+"""Voxels in MeV to flow features and back: dequantised, per layer, and closing on the layer energies."""
 
+import abc
+from collections.abc import Sequence
 from typing import Literal, final
 
 import torch
@@ -10,92 +12,144 @@ from caloforge.errors import ConfigError
 from caloforge.preprocessing.steps import Standardize, expit, layer_sums, logit
 from caloforge.units import keV
 
-__all__ = ["VoxelShares", "Noise", "Scale"]
+__all__ = ["Encoding", "LogEnergies", "LogitShares", "VoxelStep", "voxel_step"]
 
-Noise = Literal["uniform", "below-threshold"]
-Scale = Literal["logit", "log"]
+Encoding = Literal["logit-share", "log-energy"]
 
-_CENTRE, _WIDTH = 1.0, 0.25  # of the noise below threshold: decades under it, decades
-_LEAST = 1e-12  # least share that the logarithm sees
+_CENTRE, _WIDTH = 1.0, 0.25  # of the noise that stands for zero: decades below the threshold, decades
 
 
-@final
-class VoxelShares(nn.Module):
-    """Voxels to flow features and back.
+class VoxelStep(nn.Module, abc.ABC):
+    """What the encodings share: features are standardised if asked, decoded layers sum to their energy.
 
-    ``noise`` fills the zeros, which have no density otherwise:
-
-    - ``"uniform"`` adds 0 to 1 keV to every voxel (CaloFlow, arXiv:2106.05285);
-    - ``"below-threshold"`` replaces what lies below ``threshold`` by a log-normal bump a decade under it
-      (like convolutional L2LFlows, arXiv:2405.20407): zeros become a smooth hill of their own in
-      logarithmic space, and voxels above the threshold are left as they are.
-
-    ``scale`` is ``"logit"`` of the share (CaloFlow, with ``alpha``) or its logarithm (``"log"``), which
-    resolves soft voxels that the logit's ``alpha`` would press together.
+    Args:
+        layer_sizes: Voxels per layer.
+        threshold: Voxels below it are zero in what is decoded, MeV.
+        standardize: Scale every voxel's feature to zero mean and unit width.
     """
 
     layer_of_voxel: Tensor
 
-    def __init__(
-        self,
-        layer_sizes: list[int],
-        *,
-        threshold: float,
-        noise: Noise,
-        scale: Scale,
-        alpha: float,
-        standardize: bool,
-    ) -> None:
+    def __init__(self, layer_sizes: Sequence[int], *, threshold: float, standardize: bool) -> None:
         super().__init__()
         if threshold <= 0:
             raise ConfigError(f"The voxel threshold must be positive, got {threshold} MeV.")
-        self.threshold, self.noise, self.scale, self.alpha = threshold, noise, scale, alpha
-        self.n_layers = len(layer_sizes)
+        self.threshold, self.n_layers = threshold, len(layer_sizes)
         index = torch.repeat_interleave(torch.arange(self.n_layers), torch.tensor(layer_sizes))
         self.register_buffer("layer_of_voxel", index, persistent=False)
         self.standardize = Standardize(len(index)) if standardize else None
 
+    @abc.abstractmethod
     def dequantize(self, voxels: Float[Tensor, "B V"], generator: torch.Generator) -> Float[Tensor, "B V"]:
-        """Voxels in MeV with noise, strictly positive but for chance zeros of the uniform kind."""
-        if self.noise == "uniform":
-            return voxels + keV * torch.rand(
-                voxels.shape, generator=generator, dtype=voxels.dtype, device=voxels.device
-            )
-        normal = torch.randn(voxels.shape, generator=generator, dtype=voxels.dtype, device=voxels.device)
-        decades = (_CENTRE + _WIDTH * normal).clamp_min(0.0)
-        return torch.where(voxels < self.threshold, self.threshold * 10**-decades, voxels)
+        """Voxels in MeV with noise where they are zero, so that they have a density."""
 
-    def fit(self, voxels: Float[Tensor, "n V"], generator: torch.Generator) -> None:
-        """Estimate the standardisation from (part of) the training split."""
+    @abc.abstractmethod
+    def e_layer(self, voxels: Float[Tensor, "B V"], noisy: Float[Tensor, "B V"]) -> Float[Tensor, "B L"]:
+        """Layer energies, MeV, that the features are conditioned on, from voxels and dequantised voxels."""
+
+    @abc.abstractmethod
+    def _features(self, noisy: Tensor) -> Tensor:
+        """Dequantised voxels to features."""
+
+    @abc.abstractmethod
+    def _proportions(self, features: Tensor) -> Tensor:
+        """Features to voxels up to a factor per layer."""
+
+    def fit(self, noisy: Float[Tensor, "n V"]) -> None:
+        """Estimate the standardisation from dequantised voxels of the training split."""
         if self.standardize is not None:
-            self.standardize.fit(self._scaled(self.dequantize(voxels, generator)))
+            self.standardize.fit(self._features(noisy))
 
-    def encode(self, voxels: Float[Tensor, "B V"]) -> Float[Tensor, "B V"]:
+    def encode(self, noisy: Float[Tensor, "B V"]) -> Float[Tensor, "B V"]:
         """Dequantised voxels in MeV to features."""
-        x = self._scaled(voxels)
-        return x if self.standardize is None else self.standardize.encode(x)
+        features = self._features(noisy)
+        return features if self.standardize is None else self.standardize.encode(features)
 
     def decode(self, x: Float[Tensor, "B V"], e_layer: Float[Tensor, "B L"]) -> Float[Tensor, "B V"]:
         """Features to voxels in MeV: each layer sums to its energy, nothing lies below the threshold.
 
-        Shares are normalised to the layer energy, voxels below the threshold set to zero, and the rest
-        normalised again; a layer in which nothing survives is empty.
+        Voxels are scaled to the layer energy, those below the threshold set to zero, and the rest scaled
+        again; a layer in which nothing survives is empty.
         """
-        if self.standardize is not None:
-            x = self.standardize.decode(x)
-        shares = expit(x, self.alpha) if self.scale == "logit" else x.exp()
-        voxels = self._normalised(shares, e_layer)
+        features = x if self.standardize is None else self.standardize.decode(x)
+        voxels = self._scaled_to(e_layer, self._proportions(features))
         voxels = torch.where(voxels < self.threshold, 0.0, voxels)
-        return self._normalised(voxels, e_layer)
+        return self._scaled_to(e_layer, voxels)
 
-    def _scaled(self, voxels: Tensor) -> Tensor:
-        shares = (
-            voxels
-            / layer_sums(voxels, self.layer_of_voxel, self.n_layers).clamp_min(1e-30)[:, self.layer_of_voxel]
-        )
-        return logit(shares, self.alpha) if self.scale == "logit" else shares.clamp_min(_LEAST).log()
+    def _sums(self, voxels: Tensor) -> Tensor:
+        return layer_sums(voxels, self.layer_of_voxel, self.n_layers)
 
-    def _normalised(self, voxels: Tensor, e_layer: Tensor) -> Tensor:
-        sums = layer_sums(voxels, self.layer_of_voxel, self.n_layers)
+    def _scaled_to(self, e_layer: Tensor, voxels: Tensor) -> Tensor:
+        sums = self._sums(voxels)
         factor = torch.where(sums > 0, e_layer.to(voxels.dtype) / sums.clamp_min(1e-30), 0.0)
         return voxels * factor[:, self.layer_of_voxel]
+
+
+@final
+class LogitShares(VoxelStep):
+    """CaloFlow's encoding: 0 to 1 keV added to every voxel, then the logit of its share of the layer.
+
+    References:
+        C. Krause, D. Shih, CaloFlow, arXiv:2106.05285
+    """
+
+    def __init__(
+        self, layer_sizes: Sequence[int], *, threshold: float, standardize: bool, alpha: float
+    ) -> None:
+        super().__init__(layer_sizes, threshold=threshold, standardize=standardize)
+        self.alpha = alpha
+
+    def dequantize(self, voxels: Float[Tensor, "B V"], generator: torch.Generator) -> Float[Tensor, "B V"]:
+        """Add uniform noise to every voxel."""
+        noise = torch.rand(voxels.shape, generator=generator, dtype=voxels.dtype, device=voxels.device)
+        return voxels + keV * noise
+
+    def e_layer(self, voxels: Float[Tensor, "B V"], noisy: Float[Tensor, "B V"]) -> Float[Tensor, "B L"]:
+        """Sums with the noise, to which the shares refer."""
+        return self._sums(noisy)
+
+    def _features(self, noisy: Tensor) -> Tensor:
+        return logit(noisy / self._sums(noisy).clamp_min(1e-30)[:, self.layer_of_voxel], self.alpha)
+
+    def _proportions(self, features: Tensor) -> Tensor:
+        return expit(features, self.alpha)
+
+
+@final
+class LogEnergies(VoxelStep):
+    """Logarithm of the energy in units of the threshold; zeros become a hill of their own below it.
+
+    What lies below the threshold is replaced by log-normal noise a decade under it (the idea is that of
+    convolutional L2LFlows), everything else is left as it is. So whether a voxel is hit is a sign that
+    does not move with the energy, and soft voxels are resolved as well as bright ones, which the logit's
+    margin would press together.
+
+    References:
+        T. Buss, F. Gaede, G. Kasieczka, C. Krause, D. Shih, Convolutional L2LFlows, arXiv:2405.20407
+    """
+
+    def dequantize(self, voxels: Float[Tensor, "B V"], generator: torch.Generator) -> Float[Tensor, "B V"]:
+        """Put noise below the threshold in place of what lies there."""
+        normal = torch.randn(voxels.shape, generator=generator, dtype=voxels.dtype, device=voxels.device)
+        decades = (_CENTRE + _WIDTH * normal).clamp_min(1e-3)
+        return torch.where(voxels < self.threshold, self.threshold * 10**-decades, voxels)
+
+    def e_layer(self, voxels: Float[Tensor, "B V"], noisy: Float[Tensor, "B V"]) -> Float[Tensor, "B L"]:
+        """Sums without the noise."""
+        return self._sums(voxels)
+
+    def _features(self, noisy: Tensor) -> Tensor:
+        return (noisy / self.threshold).log()
+
+    def _proportions(self, features: Tensor) -> Tensor:
+        # The hill is cut here, before scaling could lift it over the threshold.
+        return torch.where(features < 0, 0.0, self.threshold * features.exp())
+
+
+def voxel_step(
+    encoding: Encoding, layer_sizes: Sequence[int], *, threshold: float, standardize: bool, alpha: float
+) -> VoxelStep:
+    """The step of an encoding's name; ``alpha`` is the margin of the logit and used by that alone."""
+    if encoding == "logit-share":
+        return LogitShares(layer_sizes, threshold=threshold, standardize=standardize, alpha=alpha)
+    return LogEnergies(layer_sizes, threshold=threshold, standardize=standardize)
