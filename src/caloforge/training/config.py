@@ -44,9 +44,9 @@ class StageConfig:
             raise ConfigError(f"learning_rate must lie between 0 and 1, got {self.learning_rate}.")
         if not 0 < self.decay <= 1:
             raise ConfigError(f"decay must lie in (0, 1], got {self.decay}.")
-        if self.weight_decay < 0:
-            raise ConfigError(f"weight_decay must not be negative, got {self.weight_decay}.")
-        if self.clip_norm is not None and self.clip_norm <= 0:
+        if not 0 <= self.weight_decay < float("inf"):
+            raise ConfigError(f"weight_decay must be finite and not negative, got {self.weight_decay}.")
+        if self.clip_norm is not None and not self.clip_norm > 0:
             raise ConfigError(f"clip_norm must be positive, got {self.clip_norm}.")
         if self.patience is not None and self.patience < 1:
             raise ConfigError(f"patience must be at least 1, got {self.patience}.")

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from caloforge.errors import NonFiniteError, ValueRangeError
+from caloforge.errors import CheckpointError, NonFiniteError, ValueRangeError
 from caloforge.files import atomic_path
 from caloforge.models import Batch, ShowerModel, Stage
 from caloforge.models.checkpoint import save_model
@@ -141,7 +141,11 @@ class _Run:
         progress, groups = Progress(stage=names[0]), None
         if (self.folder / STATE).exists():
             progress, groups = load_state(self.folder / STATE)
-            self.model.load_state_dict(groups["weights"])
+            try:
+                self.model.load_state_dict(groups["weights"])
+            except RuntimeError as err:
+                problem = " ".join(str(err).split())[:200]
+                raise CheckpointError(self.folder / STATE, f"is of another model: {problem}") from err
         for name in names[names.index(progress.stage) :]:
             if name != progress.stage:
                 progress = Progress(stage=name, history=progress.history)

@@ -1,0 +1,133 @@
+"""Trainings and command lines that take a second: a calorimeter of 6 voxels and flows of a few numbers."""
+
+import contextlib
+import os
+import resource
+import subprocess
+import sys
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from caloforge.io import write
+from caloforge.showers import Showers
+from caloforge.training import DataFacts, RunConfig, start_or_resume
+from support.toys import cartesian, geometry_of, toy_showers
+
+__all__ = [
+    "GEOMETRY",
+    "RECIPE",
+    "command_line",
+    "file_size_limit",
+    "python",
+    "subprocess_environment",
+    "tiny_config",
+    "tiny_showers",
+    "train_tiny",
+    "write_inputs",
+]
+
+GEOMETRY = geometry_of(cartesian(2, 2), cartesian(2, 1))
+
+RECIPE = """
+family = "caloflow"
+geometry = "toy"
+summary = "for tests"
+[model.energies]
+blocks = 1
+hidden = 8
+depth = 1
+standardize = true
+min_bin = 1e-3
+min_slope = 1e-3
+[model.shape]
+blocks = 2
+hidden = 8
+dropout = 0.2
+min_bin = 1e-3
+min_slope = 1e-3
+encoding = "log-energy"
+standardize = true
+symmetry = "all"
+[training.energies]
+epochs = 2
+batch_size = 20
+learning_rate = 1e-2
+[training.shape]
+epochs = 2
+batch_size = 20
+learning_rate = 1e-2
+"""
+
+
+def tiny_showers(n: int = 120, *, seed: int = 0) -> Showers:
+    """Showers with float32 voxels, as files have them."""
+    showers = toy_showers(GEOMETRY, n, seed=seed)
+    return Showers(e_inc=showers.e_inc, voxels=showers.voxels.astype(np.float32), geometry=GEOMETRY)
+
+
+def tiny_config(*settings: str) -> RunConfig:
+    import tomllib
+
+    return RunConfig.from_dict(tomllib.loads(RECIPE), settings)
+
+
+def train_tiny(folder: Path, *settings: str, showers: Showers | None = None, **options):
+    """One run through the public entry; ``options`` as those of :func:`caloforge.training.start_or_resume`."""
+    showers = showers or tiny_showers()
+    facts = DataFacts.of(showers, file="showers.h5", start=0)
+    return start_or_resume(folder, tiny_config(*settings), showers, facts, recipe="tiny", **options)
+
+
+def write_inputs(folder: Path, n: int = 120) -> list[str]:
+    """A recipe and a file of showers; gives the options of ``caloforge train`` that name them."""
+    recipe, data = folder / "tiny.toml", folder / "showers.h5"
+    recipe.write_text(RECIPE)
+    write(tiny_showers(n), data)
+    return ["--preset", str(recipe), "--data", str(data)]
+
+
+def command_line(
+    args: Sequence[str | Path], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> tuple[int, str, str]:
+    """``caloforge ARGS`` in this process: exit code, output, errors."""
+    from caloforge.cli.main import main
+
+    monkeypatch.setattr(sys, "argv", ["caloforge", *map(str, args)])
+    capsys.readouterr()
+    with warnings.catch_warnings():  # main replaces showwarning
+        with pytest.raises(SystemExit) as caught:
+            main()
+    out, err = capsys.readouterr()
+    return int(caught.value.code or 0), out, err
+
+
+def subprocess_environment() -> dict[str, str]:
+    """One thread, as sums depend on their number; no colours."""
+    tests = str(Path(__file__).parent.parent)
+    return os.environ | {"OMP_NUM_THREADS": "1", "NO_COLOR": "1", "PYTHONPATH": tests}
+
+
+def python(*args: object) -> subprocess.Popen[str]:
+    """A Python process in that environment."""
+    return subprocess.Popen(
+        [sys.executable, *map(str, args)],
+        env=subprocess_environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+@contextlib.contextmanager
+def file_size_limit(n_bytes: int) -> Iterator[None]:
+    """No file may grow beyond ``n_bytes``: a disk that is full, as a program sees it."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
