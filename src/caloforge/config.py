@@ -134,7 +134,10 @@ def _convert(hint: Any, value: Any, *, where: str) -> Any:
     if origin is dict and isinstance(value, Mapping):
         return {str(key): _convert(args[1], item, where=f"{where}.{key}") for key, item in value.items()}
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError as err:
+            raise ConfigError(f"{where} is too large a number.") from err
     if isinstance(hint, type) and isinstance(value, hint) and (hint is bool or not isinstance(value, bool)):
         return value
     name = getattr(hint, "__name__", None) if origin is None else None

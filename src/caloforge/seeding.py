@@ -40,8 +40,8 @@ class ShowerNoise:
 
     Args:
         seed: The run's seed, not negative.
-        start: Index of the first shower.
-        count: Number of showers.
+        start: Index of the first shower, not negative.
+        count: Number of showers, not negative.
         device: Where the numbers are wanted; they are always made on the CPU.
         dtype: Floating type of the numbers.
     """
@@ -57,13 +57,17 @@ class ShowerNoise:
     ) -> None:
         if not 0 <= seed < 2**64:
             raise ValueRangeError(f"A seed must lie in 0 .. 2^64 - 1, got {seed}.")
+        if start < 0 or count < 0:
+            raise ValueRangeError(f"Shower indices start at 0; got start = {start}, count = {count}.")
         self.seed, self.start, self.count = seed, start, count
         self.device, self.dtype = torch.device(device), dtype
         self._n_draws = 0
 
     def uniform(self, width: int) -> Float[Tensor, "B width"]:
         """Uniform in the open interval (0, 1), ``width`` numbers per shower."""
-        return self._open_unit(width).to(self.device, self.dtype)
+        # The last of the 2^32 values would round to 1 in float32.
+        below_one = 1 - torch.finfo(self.dtype).eps / 2
+        return self._open_unit(width).clamp_max_(below_one).to(self.device, self.dtype)
 
     def normal(self, width: int) -> Float[Tensor, "B width"]:
         """Standard normal, ``width`` numbers per shower, by the inverse of the cumulative distribution."""
@@ -77,7 +81,9 @@ class ShowerNoise:
     def _bits(self, width: int) -> UInt32[np.ndarray, "B width"]:
         # A step of Philox-4x64 gives 8 words of 32 bits; each shower takes whole steps.
         steps = -(-width // 8)
-        stream = np.random.Philox(key=[self.seed, self._n_draws], counter=[self.start * steps, 0, 0, 0])
+        # As uint64: a list with a seed of 2^63 or more would pass through float64 and collide with others.
+        key = np.array([self.seed, self._n_draws], dtype=np.uint64)
+        stream = np.random.Philox(key=key, counter=[self.start * steps, 0, 0, 0])
         self._n_draws += 1
         words = stream.random_raw(self.count * steps * 4).view(np.uint32)
         return words.reshape(self.count, steps * 8)[:, :width]

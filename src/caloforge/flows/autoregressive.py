@@ -37,7 +37,10 @@ class AutoregressiveSpline(Bijection):
     def inverse(
         self, z: Float[Tensor, "B F"], context: Float[Tensor, "B C"]
     ) -> tuple[Float[Tensor, "B F"], Float[Tensor, " B"]]:
-        """Slow direction: feature after feature, but at the cost of one dense pass in all."""
+        """Slow direction: feature after feature, but at the cost of one dense pass in all.
+
+        It works in place, so no gradient flows through it.
+        """
         sweep = self.made.sweep(context)
         latent = z.T.contiguous()
         log_det = z.new_zeros(len(z))

@@ -116,9 +116,15 @@ class RationalQuadratic:
         a_coef = b.height * (s - b.d0) + bend
         b_coef = b.height * b.d0 - bend
         c_coef = -s * rise
-        # Rounding can push the discriminant of a steep bin just below zero, never by more than noise.
-        root = (b_coef.square() - 4 * a_coef * c_coef).clamp_min(0.0).sqrt()
-        xi = ((2 * c_coef) / (-b_coef - root)).clamp(0.0, 1.0)
+        # Rounding can push the discriminant of a steep bin just below zero, never by more than noise; the
+        # bound is not zero itself because the root's gradient there would be infinite.
+        discriminant = b_coef.square() - 4 * a_coef * c_coef
+        root = discriminant.clamp_min(torch.finfo(y.dtype).tiny).sqrt()
+        # Of the two forms of the solution, the one that adds what has the same sign: no digits are lost.
+        convex = b_coef < 0
+        numerator = torch.where(convex, root - b_coef, -2 * c_coef)
+        divisor = torch.where(convex, 2 * a_coef, b_coef + root)
+        xi = (numerator / divisor).clamp(0.0, 1.0)
         return inside, b.x0 + xi * b.width, b, s, xi
 
     @staticmethod

@@ -60,7 +60,8 @@ def _rotations(geometry: Geometry) -> list[np.ndarray]:
     n_turns = int(np.gcd.reduce([n for n in n_alpha if n > 1] or [1]))
     flat = [np.arange(layer.n_voxels).reshape(layer.grid.shape) for layer in geometry.layers]
     elements = []
-    for mirror in (1, -1) if n_turns > 1 else (1,):
+    # Two slices are swapped by half a turn already; from three on a reflection is no rotation.
+    for mirror in (1, -1) if max(n_alpha) > 2 else (1,):
         for turn in range(n_turns):
             turned = [
                 np.roll(index, turn * len(index) // n_turns, axis=0) if len(index) > 1 else index
