@@ -98,9 +98,8 @@ def command_line(
 
     monkeypatch.setattr(sys, "argv", ["caloforge", *map(str, args)])
     capsys.readouterr()
-    with warnings.catch_warnings():  # main replaces showwarning
-        with pytest.raises(SystemExit) as caught:
-            main()
+    with warnings.catch_warnings(), pytest.raises(SystemExit) as caught:  # main replaces showwarning
+        main()
     out, err = capsys.readouterr()
     return int(caught.value.code or 0), out, err
 

@@ -137,7 +137,7 @@ def test_what_a_folder_refuses(tmp_path):
         train_tiny(folder, short[0], "training.shape.epochs=2", resume=True)
     with pytest.raises(ConfigError, match=r"\(seed = 1 against 2\)"):
         train_tiny(folder, *short, "seed=2", resume=True)
-    with pytest.raises(GeometryMismatchError, match="trained on other showers.*'stop': 120.*'stop': 119"):
+    with pytest.raises(GeometryMismatchError, match=r"trained on other showers.*'stop': 120.*'stop': 119"):
         train_tiny(folder, *short, showers=tiny_showers(119), resume=True)
     with pytest.raises(GeometryMismatchError, match="trained on other showers"):
         train_tiny(folder, *short, showers=tiny_showers(seed=1), resume=True)
@@ -152,7 +152,7 @@ def test_what_a_folder_refuses(tmp_path):
         train_tiny(other / "thesis.tex" / "run", *short)
     with pytest.raises(OutputError, match="cannot be written"):
         train_tiny(other / "thesis.tex", *short)
-    with pytest.raises(UnknownNameError, match="Unknown stage .* 'shapes'. Did you mean 'shape'"):
+    with pytest.raises(UnknownNameError, match=r"Unknown stage .* 'shapes'. Did you mean 'shape'"):
         train_tiny(tmp_path / "new", "training.shapes.epochs=1")
     assert not (tmp_path / "new").exists()
 
@@ -201,7 +201,7 @@ def finish(process):
 @pytest.mark.slow
 def test_killed_twice(tmp_path):
     """SIGKILL at random moments, first in one stage, then in the other, mostly within an epoch."""
-    delays = random.Random(time.time_ns())  # noqa: S311 - any moment will do, and should differ from run to run
+    delays = random.Random(time.time_ns())  # other moments in every run
     settings = [f"--set={s.replace('epochs=2', 'epochs=12')}" for s in SETTINGS]
     killed = train_command(tmp_path, tmp_path / "killed", *settings, "--save-every=0", "--resume")
     for stage in ("energies", "shape"):

@@ -192,7 +192,7 @@ def test_a_full_disk_leaves_the_files_of_the_epoch_before(tmp_path):
 
     files, limit = {}, file_size_limit(1000)
     try:
-        with pytest.raises(OutputError, match="cannot be written|no space"):
+        with pytest.raises(OutputError, match=r"cannot be written|no space"):
             train_tiny(tmp_path, on_event=fill_the_disk)
     finally:
         limit.__exit__(None, None, None)

@@ -45,14 +45,14 @@ def models(
         table.add_column(column, overflow="fold")
     for name, facts in weights.items():
         energies = "{:.3g}-{:.4g}".format(*(e / 1000 for e in facts["e_inc_range"]))
-        fidelity = "\n".join(f"{key} {value}" for key, value in facts["fidelity"].items())
+        fidelity = "\n".join(f"{key} {value}" for key, value in facts.get("fidelity", {}).items())
         table.add_row(
             name,
-            str(facts["particle"]),
+            str(facts.get("particle") or ""),
             facts["geometry"],
             energies,
             f"{facts['bytes'] / 1e6:.1f}",
-            facts["trained_on"],
+            str(facts.get("trained_on", "")),
             fidelity,
         )
     console.print(table if weights else "No weights come with this build.")

@@ -123,7 +123,9 @@ def read_header(path: Path) -> CheckpointHeader:
         raise CheckpointError(path, f"has a damaged header ({type(err).__name__}: {err}).") from err
 
 
-def _check_header(path: Path, header: dict[str, Any]) -> None:
+def _check_header(path: Path, header: Any) -> None:
+    if not isinstance(header, dict):
+        raise CheckpointError(path, f"has a damaged header (it is {header!r:.80}).")
     if header["format"] > FORMAT:
         raise CheckpointError(
             path, f"has format {header['format']}, this version reads up to {FORMAT}; upgrade caloforge."

@@ -4,6 +4,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from safetensors import safe_open
+
 from caloforge.errors import CheckpointError, UnknownNameError
 from caloforge.models.checkpoint import read_header
 
@@ -41,16 +43,19 @@ def find_weights(name_or_path: str | Path) -> Path:
 
 
 def weights_facts() -> dict[str, dict[str, Any]]:
-    """What the shipped weights say about themselves: provenance and measured fidelity, JSON types."""
+    """What the shipped weights say about themselves: provenance and measured fidelity, JSON types; energies in MeV."""
     facts = {}
     for name, path in shipped_weights().items():
         header = read_header(path)
+        with safe_open(path, framework="pt") as file:
+            e_inc_range = file.get_tensor("e_inc_range").tolist()
         facts[name] = {
             "family": header.family,
             "geometry": header.geometry.name,
             "bytes": path.stat().st_size,
             "file": str(path),
             "version": header.version,
+            "e_inc_range": e_inc_range,
             **header.provenance,
         }
     return facts
