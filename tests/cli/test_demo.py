@@ -1,0 +1,78 @@
+"""`caloforge demo` from weights to pictures; the tiny model is not trained, so its showers are bad."""
+
+import pytest
+from typer.testing import CliRunner
+
+from caloforge import io
+from caloforge.cli.main import app
+from caloforge.errors import GeometryMismatchError, OutputError, UnknownNameError
+from caloforge.evaluation import reference_sample
+from caloforge.geometry import Geometry, get_geometry
+from caloforge.models import build_model
+from caloforge.models.checkpoint import save_model
+from caloforge.models.zoo import shipped_weights
+from support.toys import cartesian, geometry_of, toy_showers
+
+FILES = {"showers.h5", "comparison.png", "average_showers.png"}
+
+
+def save_tiny(path, geometry: Geometry, showers) -> None:
+    small = {"blocks": 1, "hidden": 8, "depth": 1, "standardize": True}
+    model = build_model("caloflow", {"energies": small, "shape": small}, geometry)
+    model.fit_range(showers)
+    for stage in model.stages.values():
+        stage.fit(showers, seed=1)
+    save_model(model, path, family="caloflow", provenance={"particle": "pi+"})
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
+    save_tiny(path, get_geometry("calogan"), reference_sample("piplus"))
+    return path
+
+
+def run(*args: object):
+    return CliRunner().invoke(app, ["demo", *map(str, args)])
+
+
+def test_files_and_table(weights, tmp_path):
+    output = tmp_path / "deep" / "demo"
+    done = run("-o", output, "-n", 50, "--model", weights)
+    assert done.exit_code == 0, done.output
+    assert {entry.name for entry in output.iterdir()} == FILES
+    for text in ("50 generated and 400 Geant4", "e_layer_2, MeV", "ms per shower", "Next:", "showers.h5"):
+        assert text in done.output
+    assert max(map(len, done.output.split("Geant4 took")[0].splitlines()[1:-1])) <= 80  # fits a terminal
+    showers = io.read(output / "showers.h5")
+    assert len(showers) == 50
+    assert 1e3 <= showers.e_inc.min() < showers.e_inc.max() <= 1e5
+    assert (output / "comparison.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_only_our_own_files_are_replaced(weights, tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    (tmp_path / "comparison.png").write_text("old")
+    assert run("-o", tmp_path, "-n", 5, "--model", weights, "--reference", "eplus").exit_code == 0
+    assert {entry.name for entry in tmp_path.iterdir()} == FILES | {"notes.txt"}
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+    assert (tmp_path / "comparison.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_refusals(weights, tmp_path):
+    (tmp_path / "file").write_text("")
+    assert isinstance(run("-o", tmp_path / "file", "-n", 5, "--model", weights).exception, OutputError)
+    wrong = run("-o", tmp_path / "a", "--model", weights, "--reference", "muon")
+    assert isinstance(wrong.exception, UnknownNameError)
+    assert isinstance(run("-o", tmp_path / "a", "--model", "nobody").exception, UnknownNameError)
+    geometry = geometry_of(cartesian(2, 2), cartesian(2, 1))
+    save_tiny(tmp_path / "toy.safetensors", geometry, toy_showers(geometry, 50))
+    other = run("-o", tmp_path / "a", "--model", tmp_path / "toy.safetensors")
+    assert isinstance(other.exception, GeometryMismatchError)
+    assert not (tmp_path / "a").exists()
+
+
+@pytest.mark.skipif("caloflow-eplus" not in shipped_weights(), reason="weights are not in this build")
+def test_shipped_weights(tmp_path):
+    done = run("-o", tmp_path, "-n", 20)
+    assert done.exit_code == 0, done.output
