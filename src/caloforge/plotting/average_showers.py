@@ -50,6 +50,7 @@ def plot_average_showers(
     if not layers or not all(0 <= k < geometry.n_layers for k in layers):
         raise ValueRangeError(f"layers must be numbers from 0 to {geometry.n_layers - 1}, got {layers}.")
     scale = _colour_scale(reference.mean)
+    shared = len({_vertical(geometry.layers[k]) for k in layers}) == 1
     figure = Figure(figsize=(2.6 * len(layers) + 1.7, 7.6), layout="constrained")
     panels = figure.subplots(3, len(layers), squeeze=False)
     titles = (
@@ -66,7 +67,10 @@ def plot_average_showers(
             layer = geometry.layers[k]
             mesh = _draw_layer(axes, layer, values[geometry.layer_slices[k]], norm=norm, colours=colours)
             _label(axes, layer, top=row == 0, bottom=row == 2)
-            _label_y(axes, layer, left=None if k == layers[0] else geometry.layers[layers[0]])
+            if not shared or axes is panels[row][0]:
+                axes.set_ylabel("y [mm]" if isinstance(layer.grid, CartesianGrid) else "r [mm]")
+            else:
+                axes.tick_params(labelleft=False)
         panels[row][0].annotate(
             titles[row],
             (0, 0.5),
@@ -127,14 +131,6 @@ def _label(axes: Axes, layer: Layer, *, top: bool, bottom: bool) -> None:
     if not cartesian:
         axes.set_xticks([-math.pi, 0, math.pi], [r"$-\pi$", "0", r"$\pi$"])
     axes.tick_params(labelbottom=bottom)
-
-
-def _label_y(axes: Axes, layer: Layer, *, left: Layer | None) -> None:
-    """Label the vertical axis, unless it is the same as that of the leftmost panel."""
-    same = left is not None and _vertical(layer) == _vertical(left)
-    axes.tick_params(labelleft=not same)
-    if not same:
-        axes.set_ylabel("y [mm]" if isinstance(layer.grid, CartesianGrid) else "r [mm]")
 
 
 def _vertical(layer: Layer) -> tuple[str, float, float]:
