@@ -34,7 +34,7 @@ def test_names(run, tmp_path, monkeypatch):
     monkeypatch.setattr(zoo, "_FOLDER", tmp_path)
     assert list(shipped_weights()) == ["tiny-photons"]
     assert find_weights("tiny-photons") == tmp_path / "tiny-photons.safetensors"
-    with pytest.raises(UnknownNameError, match="Unknown model 'tiny-photon'. Did you mean 'tiny-photons'"):
+    with pytest.raises(UnknownNameError, match=r"Unknown model 'tiny-photon'. Did you mean 'tiny-photons'"):
         find_weights("tiny-photon")
     facts = weights_facts()["tiny-photons"]
     assert (facts["family"], facts["geometry"], facts["recipe"]) == ("caloflow", "toy", "tiny")

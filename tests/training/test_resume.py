@@ -226,7 +226,7 @@ def test_killed_twice(tmp_path):
     )
 
 
-TWO_PROCESSES = ["-m", "torch.distributed.run", "--nproc-per-node=2", "--master-port=0"]
+TWO_PROCESSES = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
 
 
 @pytest.mark.slow

@@ -1,0 +1,131 @@
+"""Shower i depends on the seed, i and its energy alone; what cannot be generated is refused with numbers."""
+
+import re
+
+import numpy as np
+import pytest
+import torch
+
+from caloforge.errors import EnergyRangeError, NonFiniteError, ShapeError, ValueRangeError
+from caloforge.generation import block_size, load_model
+from caloforge.geometry import get_geometry
+from support.toys import cartesian, geometry_of
+
+
+@pytest.fixture(scope="module")
+def e_inc():
+    return np.random.default_rng(3).uniform(2e3, 9e4, 2500)  # three blocks, the last not full
+
+
+@pytest.fixture(scope="module")
+def whole(run, e_inc):
+    return load_model(run).sample(e_inc, seed=5)
+
+
+@pytest.mark.parametrize("k", [1, 7, 1023, 1024, 1025, 2048, 2499])
+def test_any_split_of_a_request(generator, e_inc, whole, k):
+    first = generator.sample(e_inc[:k], seed=5)
+    second = generator.sample(e_inc[k:], seed=5, start=k)
+    np.testing.assert_array_equal(np.concatenate([first.voxels, second.voxels]), whole.voxels)
+
+
+def test_one_by_one(generator, e_inc, whole):
+    for index in (0, 1, 500, 1023, 1024, 2400):
+        alone = generator.sample(e_inc[index : index + 1], seed=5, start=index)
+        np.testing.assert_array_equal(alone.voxels[0], whole.voxels[index])
+
+
+@pytest.mark.parametrize("n_threads", [1, 2])
+def test_any_number_of_threads_which_is_left_as_it_was(generator, e_inc, whole, n_threads):
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(n_threads)
+        showers = generator.sample(e_inc, seed=5)
+        assert torch.get_num_threads() == n_threads
+    finally:
+        torch.set_num_threads(before)
+    np.testing.assert_array_equal(showers.voxels, whole.voxels)
+
+
+def test_threads_are_left_as_they_were_after_an_error(run):
+    generator, before = load_model(run), torch.get_num_threads()
+    with torch.inference_mode():
+        next(generator.model.parameters()).fill_(torch.nan)
+    try:
+        torch.set_num_threads(2)
+        with pytest.raises(NonFiniteError):
+            generator.sample([5e4], seed=1)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_what_a_shower_depends_on(generator, e_inc, whole):
+    other_seed = generator.sample(e_inc[:50], seed=6).voxels
+    moved = generator.sample(e_inc[:50], seed=5, start=1).voxels
+    energies = e_inc[:50].copy()
+    energies[7] *= 1.5
+    neighbour = generator.sample(energies, seed=5).voxels
+    assert not (other_seed == whole.voxels[:50]).all(axis=1).any()
+    assert not (moved == whole.voxels[:50]).all(axis=1).any()
+    changed = (neighbour != whole.voxels[:50]).any(axis=1)
+    assert np.flatnonzero(changed).tolist() == [7]
+
+
+def test_showers_say_where_they_come_from(generator, whole):
+    assert whole.provenance["seed"] == 5
+    assert whole.provenance["recipe"] == "tiny"
+    assert whole.provenance["weights"] == generator.header.provenance["weights_id"]
+    assert whole.voxels.dtype == np.float32
+    assert (whole.voxels >= 0).all()
+    assert "e_inc 1." in repr(generator)
+
+
+def test_nothing_asked_for_nothing_given(generator):
+    showers = generator.sample([], seed=1)
+    assert showers.voxels.shape == (0, 6)
+
+
+def test_extrapolation(generator):
+    low, high = generator.e_inc_range
+    for bad in (0.98 * low, 1.02 * high):
+        message = f"{bad / 1e3:.6g} to {bad / 1e3:.6g} GeV are outside the trained range {low / 1e3:.4g} to"
+        with pytest.raises(EnergyRangeError, match=re.escape(message)):
+            generator.sample([bad], seed=1)
+        assert generator.sample([bad], seed=1, allow_extrapolation=True).e_inc == [bad]
+    assert len(generator.sample([0.995 * low, 1.005 * high], seed=1)) == 2
+
+
+def test_bad_requests(generator):
+    with pytest.raises(ShapeError, match="e_inc has shape"):
+        generator.sample(np.full((2, 1), 5e4), seed=1)
+    with pytest.raises(ValueRangeError, match="not finite and positive, first at index 1: nan MeV"):
+        generator.sample([5e4, np.nan], seed=1)
+    with pytest.raises(ValueRangeError, match="start must not be negative"):
+        generator.sample([5e4], seed=1, start=-1)
+    for seed in (-1, 2**64):
+        with pytest.raises(ValueRangeError, match="seed"):
+            generator.sample([5e4], seed=seed)
+
+
+@pytest.mark.parametrize("stage", ["energies", "shape"])
+def test_spoilt_weights(run, stage):
+    generator = load_model(run)
+    with torch.inference_mode():
+        list(generator.model.stages[stage].parameters())[-1].fill_(torch.nan)
+    with pytest.raises(
+        NonFiniteError, match=r"3 of 3 showers are not finite, first indices \[9, 10, 11\] \(seed 4\)"
+    ):
+        generator.sample([5e4] * 3, seed=4, start=9)
+
+
+@pytest.mark.parametrize("device", ["tpu9", "meta", "cuda:99", ""])
+def test_devices_that_are_not_there(run, device):
+    with pytest.raises(ValueRangeError, match=f"Device '{device}' cannot be used"):
+        load_model(run, device=device)
+
+
+def test_block_size():
+    assert block_size(get_geometry("calogan")) == 1024
+    assert block_size(geometry_of(cartesian(100, 100))) == 256
+    assert block_size(geometry_of(cartesian(3000, 3000))) == 1
