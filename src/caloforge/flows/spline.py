@@ -136,7 +136,7 @@ class RationalQuadratic:
         """Find each point's bin by comparing with all inner knots: K - 1 cheap passes, no search."""
         k = self.n_bins
         # Widths and heights side by side, (*, 2, K, M): every operation serves both.
-        raw = params[..., : 2 * k, :].unflatten(-2, (2, k))
+        raw = torch.unflatten(params[..., : 2 * k, :], -2, (2, k))
         sizes = 2 * self.bound * (self.min_bin + (1 - self.min_bin * k) * raw.softmax(-2))
         knots = functional.pad(sizes[..., :-1, :].cumsum(-2), (0, 0, 1, 0)) - self.bound
         inner = knots[..., int(by_height), 1:, :]
