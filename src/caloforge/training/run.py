@@ -23,7 +23,7 @@ from caloforge.models import ShowerModel, build_model
 from caloforge.seeding import derive_seed, digest
 from caloforge.showers import Showers
 from caloforge.training.config import RunConfig
-from caloforge.training.trainer import SAVE_SECONDS, TrainingEvent, train
+from caloforge.training.trainer import SAVE_SECONDS, TrainingEvent, split_showers, train
 
 __all__ = ["DataFacts", "RUN", "initial_model", "start_or_resume"]
 
@@ -95,11 +95,15 @@ def start_or_resume(
         OutputError: The folder is not empty, or cannot be written.
         ConfigError: Another configuration on resume.
         GeometryMismatchError: Other showers on resume.
+        ValueRangeError: Too few showers.
     """
     model = initial_model(config, showers.geometry)
     for name in config.training:
         if name not in model.stages:
             raise UnknownNameError("stage in [training]", name, model.stages)
+    split_showers(
+        len(showers), validation=config.validation, seed=config.seed
+    )  # too few? before a folder is made
     facts = asdict(data)
     description = {
         "recipe": recipe,

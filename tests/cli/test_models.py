@@ -1,0 +1,27 @@
+"""`caloforge models` lists what there is."""
+
+import json
+
+import pytest
+
+from caloforge.models.zoo import shipped_weights
+from caloforge.recipes import recipe_names
+from support.tiny_runs import command_line
+
+
+@pytest.mark.slow  # builds the paper's networks to count their parameters
+def test_models(capsys, monkeypatch):
+    code, out, _ = command_line(["models", "--json"], capsys, monkeypatch)
+    assert code == 0
+    found = json.loads(out)
+    assert set(found) == {"recipes", "weights"}
+    assert set(found["recipes"]) == set(recipe_names())
+    assert set(found["weights"]) == set(shipped_weights())
+    for recipe in found["recipes"].values():
+        assert recipe.keys() == {"family", "geometry", "parameters", "summary", "source"}
+        assert all(count > 1000 for count in recipe["parameters"].values())
+    monkeypatch.setenv("COLUMNS", "200")
+    code, out, _ = command_line(["models"], capsys, monkeypatch)
+    assert code == 0
+    for name in (*recipe_names(), *shipped_weights()):
+        assert name in out
