@@ -12,6 +12,7 @@ from support.checks import no_global_draws
 
 SIZES = [6, 4, 1, 15]
 THRESHOLD = 0.01
+IDENTITY = torch.arange(sum(SIZES))[None]
 ENCODINGS = ("logit-share", "log-energy")
 kinds = pytest.mark.parametrize(
     ("encoding", "standardize"), list(itertools.product(ENCODINGS, [False, True]))
@@ -46,7 +47,7 @@ def test_voxels_above_the_threshold_come_back(encoding, standardize, n):
     generator = torch.Generator().manual_seed(1)
     noisy = step.dequantize(voxels, generator)
     if n:
-        step.fit(noisy)
+        step.fit(noisy, IDENTITY)
     x = step.encode(noisy)
     assert x.shape == voxels.shape
     assert bool(x.isfinite().all())
@@ -126,14 +127,14 @@ def test_noise_comes_from_the_generator_alone(encoding):
     step, voxels = make(encoding), toys(3)
     with no_global_draws():
         one = step.dequantize(voxels, torch.Generator().manual_seed(1))
-        step.fit(one)
+        step.fit(one, IDENTITY)
     assert torch.equal(one, step.dequantize(voxels, torch.Generator().manual_seed(1)))
     assert not torch.equal(one, step.dequantize(voxels, torch.Generator().manual_seed(2)))
 
 
 def test_standardised_features_have_unit_width():
     step, voxels = make("log-energy", standardize=True), toys(3000)
-    step.fit(step.dequantize(voxels, torch.Generator().manual_seed(1)))
+    step.fit(step.dequantize(voxels, torch.Generator().manual_seed(1)), IDENTITY)
     x = step.encode(step.dequantize(voxels, torch.Generator().manual_seed(2)))
     assert float(x.mean(0).abs().max()) < 0.15
     assert float((x.std(0) - 1).abs().max()) < 0.15
@@ -162,3 +163,13 @@ def test_features_by_hand():
 def test_a_threshold_is_positive(threshold):
     with pytest.raises(ConfigError, match="positive"):
         make(threshold=threshold)
+
+
+def test_logarithms_never_exceed_the_brightest_voxel_of_training_at_places_that_symmetries_join():
+    step = LogEnergies([2, 1], threshold=0.01, standardize=False).double()
+    swap = torch.tensor([[0, 1, 2], [1, 0, 2]])
+    step.fit(torch.tensor([[1.0, 4.0, 2.0], [2.0, 3.0, 1.0]], dtype=torch.float64), swap)
+    x = torch.full((1, 3), 50.0, dtype=torch.float64)
+    x[0, 0] = torch.tensor(100.0).log()  # 1 MeV, beside 4 MeV at most
+    decoded = step.decode(x, torch.tensor([[5.0, 9.0]], dtype=torch.float64))
+    torch.testing.assert_close(decoded, torch.tensor([[1.0, 4.0, 9.0]], dtype=torch.float64))
