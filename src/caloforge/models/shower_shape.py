@@ -112,7 +112,7 @@ class ShowerShape(Stage):
         rows = self.rows(showers[:_N_FIT])
         voxels = self._mirrored(rows["voxels"], generator)
         noisy = self.step.dequantize(voxels, generator)
-        self.step.fit(noisy)
+        self.step.fit(noisy, self.symmetries)
         self.context_scale.fit(self._logs(self.step.e_layer(voxels, noisy), rows["e_inc"]))
 
     def rows(self, showers: Showers) -> Batch:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Literal, final
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from caloforge.errors import ConfigError
@@ -55,8 +55,8 @@ class VoxelStep(nn.Module, abc.ABC):
     def _proportions(self, features: Tensor) -> Tensor:
         """Features to voxels up to a factor per layer."""
 
-    def fit(self, noisy: Float[Tensor, "n V"]) -> None:
-        """Estimate the standardisation from dequantised voxels of the training split."""
+    def fit(self, noisy: Float[Tensor, "n V"], symmetries: Int[Tensor, "S V"]) -> None:
+        """Estimate what the step keeps from dequantised voxels of the training split and the symmetries of showers."""
         if self.standardize is not None:
             self.standardize.fit(self._features(noisy))
 
@@ -122,11 +122,23 @@ class LogEnergies(VoxelStep):
     What lies below the threshold is replaced by log-normal noise a decade under it (the idea is that of
     convolutional L2LFlows), everything else is left as it is. So whether a voxel is hit is a sign that
     does not move with the energy, and soft voxels are resolved as well as bright ones, which the logit's
-    margin would press together.
+    margin would press together. What is decoded never exceeds the brightest training voxel at its place: in
+    a logarithm, a small step in the flow's tail would be a voxel of impossible energy.
 
     References:
         T. Buss, F. Gaede, G. Kasieczka, C. Krause, D. Shih, Convolutional L2LFlows, arXiv:2405.20407
     """
+
+    brightest: Tensor
+
+    def __init__(self, layer_sizes: Sequence[int], *, threshold: float, standardize: bool) -> None:
+        super().__init__(layer_sizes, threshold=threshold, standardize=standardize)
+        self.register_buffer("brightest", torch.full((sum(layer_sizes),), torch.inf))
+
+    def fit(self, noisy: Float[Tensor, "n V"], symmetries: Int[Tensor, "S V"]) -> None:
+        """Also remember the brightest voxel at each place or at one that a symmetry takes there."""
+        super().fit(noisy, symmetries)
+        self.brightest.copy_(self._features(noisy).amax(0)[symmetries].amax(0))
 
     def dequantize(self, voxels: Float[Tensor, "B V"], generator: torch.Generator) -> Float[Tensor, "B V"]:
         """Put noise below the threshold in place of what lies there."""
@@ -143,7 +155,8 @@ class LogEnergies(VoxelStep):
 
     def _proportions(self, features: Tensor) -> Tensor:
         # The hill is cut here, before scaling could lift it over the threshold.
-        return torch.where(features < 0, 0.0, self.threshold * features.exp())
+        bounded = torch.minimum(features, self.brightest)
+        return torch.where(bounded < 0, 0.0, self.threshold * bounded.exp())
 
 
 def voxel_step(
