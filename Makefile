@@ -25,8 +25,9 @@ lint: $(DEV)
 	$(BIN)/lint-imports
 	$(BIN)/codespell
 
-bench: $(RUNTIME)
-	set -e; for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script"; done
+bench: $(DEV)
+	$(BIN)/python benchmarks/teacher_sampling.py -o benchmarks/results/teacher-sampling.json
+	$(BIN)/python benchmarks/memory.py -o benchmarks/results/memory.json
 
 clean:
 	rm -rf demo build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
