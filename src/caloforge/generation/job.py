@@ -6,7 +6,9 @@ them to ``OUT`` and removes the folder. A run that was killed starts again and d
 
 import json
 import multiprocessing
+import os
 import shutil
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_EXCEPTION, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -210,7 +212,15 @@ _worker_generator: ShowerGenerator | None = None
 
 def _start_worker(weights: str, device: str) -> None:
     global _worker_generator
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     _worker_generator = load_model(weights, device=device)
+
+
+def _end_with_parent() -> None:
+    """A worker whose parent was killed would wait for work for ever."""
+    if (parent := multiprocessing.parent_process()) is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _do_shard(job: GenerationJob, shard: int) -> int:
