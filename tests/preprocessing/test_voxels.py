@@ -54,9 +54,10 @@ def test_voxels_above_the_threshold_come_back(encoding, standardize, n):
 
     e_layer = step.e_layer(voxels, noisy)
     decoded = step.decode(x, e_layer)
-    kept = torch.where(noisy < THRESHOLD, 0.0, noisy)
-    factor = torch.where(sums(step, kept) > 0, e_layer / sums(step, kept).clamp_min(1e-30), 0.0)
-    expected = kept * factor[:, step.layer_of_voxel]
+    brightest = torch.stack([layer.amax(1) for layer in noisy.split(SIZES, dim=1)], dim=1)
+    kept = torch.where((noisy < THRESHOLD) & (noisy < brightest[:, step.layer_of_voxel]), 0.0, noisy)
+    scaled = kept * (e_layer / sums(step, kept).clamp_min(1e-30))[:, step.layer_of_voxel]
+    expected = torch.where(scaled < THRESHOLD, 0.0, scaled)
     # A voxel within rounding of the threshold may fall on either side of it.
     sure = ~((noisy - THRESHOLD).abs() < 1e-9).any(1)
     torch.testing.assert_close(decoded[sure], expected[sure], rtol=1e-7, atol=1e-7)
@@ -74,9 +75,8 @@ def test_any_features_decode_to_energies_that_close(encoding, standardize, seed,
     voxels = step.decode(x, e_layer)
     assert bool(((voxels == 0) | (voxels >= THRESHOLD * (1 - 1e-12))).all())
     closed = sums(step, voxels)
-    # Of at least 1 MeV among at most 15 voxels, one gets more than 10 keV; unless all are shares of zero
-    # (below the logit's margin) or noise (below the threshold).
-    least = 0.0 if encoding == "log-energy" else math.log(1e-6)
+    # The brightest voxel always stays; only where all shares are zero (below the logit's margin) is none.
+    least = -math.inf if encoding == "log-energy" else math.log(1e-6)
     hit = sums(step, (x > least).double()) > 0
     torch.testing.assert_close(closed, torch.where(hit, e_layer, 0.0), rtol=1e-12, atol=0)
     assert bool((voxels[e_layer[:, step.layer_of_voxel] == 0] == 0).all())

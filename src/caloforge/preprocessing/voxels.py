@@ -34,7 +34,7 @@ class VoxelStep(nn.Module, abc.ABC):
         super().__init__()
         if threshold <= 0:
             raise ConfigError(f"The voxel threshold must be positive, got {threshold} MeV.")
-        self.threshold, self.n_layers = threshold, len(layer_sizes)
+        self.threshold, self.n_layers, self.layer_sizes = threshold, len(layer_sizes), list(layer_sizes)
         index = torch.repeat_interleave(torch.arange(self.n_layers), torch.tensor(layer_sizes))
         self.register_buffer("layer_of_voxel", index, persistent=False)
         self.standardize = Standardize(len(index)) if standardize else None
@@ -69,15 +69,22 @@ class VoxelStep(nn.Module, abc.ABC):
         """Features to voxels in MeV: each layer sums to its energy, nothing lies below the threshold.
 
         Voxels are scaled to the layer energy, those below the threshold set to zero, and the rest scaled
-        again; a layer in which nothing survives is empty.
+        again. The brightest voxel of a layer stays in any case, so no energy is lost; only a layer whose
+        whole energy lies below the threshold is empty.
         """
         features = x if self.standardize is None else self.standardize.decode(x)
         voxels = self._scaled_to(e_layer, self._proportions(features))
-        voxels = torch.where(voxels < self.threshold, 0.0, voxels)
-        return self._scaled_to(e_layer, voxels)
+        voxels = self._scaled_to(e_layer, self._without_soft(voxels))
+        return torch.where(voxels < self.threshold, 0.0, voxels)
 
     def _sums(self, voxels: Tensor) -> Tensor:
         return layer_sums(voxels, self.layer_of_voxel, self.n_layers)
+
+    def _without_soft(self, voxels: Tensor) -> Tensor:
+        """Zero below the threshold, but for the brightest voxel of each layer."""
+        brightest = torch.stack([layer.amax(1) for layer in voxels.split(self.layer_sizes, dim=1)], dim=1)
+        soft = (voxels < self.threshold) & (voxels < brightest[:, self.layer_of_voxel])
+        return torch.where(soft, 0.0, voxels)
 
     def _scaled_to(self, e_layer: Tensor, voxels: Tensor) -> Tensor:
         sums = self._sums(voxels)
@@ -155,8 +162,7 @@ class LogEnergies(VoxelStep):
 
     def _proportions(self, features: Tensor) -> Tensor:
         # The hill is cut here, before scaling could lift it over the threshold.
-        bounded = torch.minimum(features, self.brightest)
-        return torch.where(bounded < 0, 0.0, self.threshold * bounded.exp())
+        return self._without_soft(self.threshold * torch.minimum(features, self.brightest).exp())
 
 
 def voxel_step(
