@@ -18,8 +18,7 @@ ZOO = Path(__file__).parents[1] / "src" / "caloforge" / "zoo"
 def pack(run: str, name: str) -> None:
     """Round a run's best weights to float16 and put them into the zoo."""
     model, header = load_checkpoint(Path(run) / "best.safetensors")
-    low, high = model.e_inc_range.tolist()
-    provenance = header.provenance | {"e_inc_range_MeV": [low, high], "rounded_to": "float16"}
+    provenance = header.provenance | {"rounded_to": "float16"}
     save_model(
         model, ZOO / f"{name}.safetensors", family=header.family, provenance=provenance, half="float16"
     )

@@ -26,13 +26,13 @@ def convert(
 ) -> None:
     """Write a file of showers in another layout, whole or in part; units are taken care of."""
     from rich.console import Console
-    from rich.progress import Progress
 
     from caloforge import io
+    from caloforge.cli.progress import progress_bar
 
     console = Console(stderr=True)
-    with Progress(console=console, disable=not console.is_terminal, transient=True) as bar:
-        task = bar.add_task("converting", total=None)
+    with progress_bar(console) as bar:
+        task = bar.add_task("converting", total=None, note="")
         n_showers = io.convert(
             source,
             target,

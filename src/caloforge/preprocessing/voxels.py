@@ -82,7 +82,9 @@ class VoxelStep(nn.Module, abc.ABC):
 
     def _without_soft(self, voxels: Tensor) -> Tensor:
         """Zero below the threshold, but for the brightest voxel of each layer."""
-        brightest = torch.stack([layer.amax(1) for layer in torch.split(voxels, self.layer_sizes, dim=1)], dim=1)
+        brightest = torch.stack(
+            [layer.amax(1) for layer in torch.split(voxels, self.layer_sizes, dim=1)], dim=1
+        )
         soft = (voxels < self.threshold) & (voxels < brightest[:, self.layer_of_voxel])
         return torch.where(soft, 0.0, voxels)
 
