@@ -23,7 +23,7 @@ from caloforge.evaluation import compare
 from caloforge.files import atomic_path
 from caloforge.generation import load_model
 from caloforge.showers import Showers
-from caloforge.units import GeV
+from caloforge.units import GeV, keV
 
 SEED = 20260101  # of the generated showers and the validation noise; the models were trained with others
 
@@ -119,19 +119,19 @@ def main() -> None:
     parser.add_argument("weights")
     parser.add_argument("--reference", type=Path, required=True, help="Geant4 showers, the training file")
     parser.add_argument("--start", type=int, required=True, help="first shower that training never saw")
+    parser.add_argument("--threshold", type=float, default=1 * keV, help="MeV; softer voxels count as empty")
     parser.add_argument("--trainings", type=int, default=5)
     parser.add_argument("--epochs", type=int, default=40)
     parser.add_argument("-o", "--output", type=Path, required=True)
     args = parser.parse_args()
 
     generator = load_model(args.weights)
-    threshold = generator.model.get_submodule("shape.step").threshold
     raw = caloforge.read(args.reference, start=args.start, geometry=generator.geometry)
     trained_on = generator.header.provenance["data"]
     if trained_on["file"] == args.reference.name and trained_on["stop"] > args.start:
         parser.error(f"the weights were trained on showers up to {trained_on['stop']} of this file")
-    reference = without_soft_voxels(raw, threshold)
-    generated = generator.sample(reference.e_inc, seed=SEED)
+    reference = without_soft_voxels(raw, args.threshold)
+    generated = without_soft_voxels(generator.sample(reference.e_inc, seed=SEED), args.threshold)
     other = caloforge.read(
         args.reference, start=args.start - len(reference), stop=args.start, geometry=generator.geometry
     )
@@ -140,7 +140,7 @@ def main() -> None:
         "weights": generator.header.provenance.get("weights_id"),
         "particle": generator.header.provenance.get("particle"),
         "reference": {"file": args.reference.name, "start": args.start, "showers": len(reference)},
-        "threshold_MeV": threshold,
+        "threshold_MeV": args.threshold,
         "torch": torch.__version__,
         "caloforge": caloforge.__version__,
         "trainings": args.trainings,
@@ -156,7 +156,7 @@ def main() -> None:
     options = {"trainings": args.trainings, "epochs": args.epochs}
     report["auc"] = classifier_test(reference, generated, **options)
     print("Geant4 against Geant4:")
-    report["auc_floor"] = classifier_test(reference, without_soft_voxels(other, threshold), **options)
+    report["auc_floor"] = classifier_test(reference, without_soft_voxels(other, args.threshold), **options)
     with atomic_path(args.output) as part:
         part.write_text(json.dumps(report, indent=1) + "\n")
 

@@ -37,7 +37,7 @@ def test_one_energy():
     [(0, 1), (-1, 1), (2, 1), (1, math.inf), (math.nan, 1), (1, math.nan), (math.inf, math.inf)],
 )
 def test_bad_bounds(low, high):
-    with pytest.raises(ValueRangeError, match=f"got {low} to {high} MeV"):
+    with pytest.raises(ValueRangeError, match=f"got {low * 1e-3:.6g} to {high * 1e-3:.6g} GeV"):
         Spectrum(low=low, high=high)
 
 

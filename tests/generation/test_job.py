@@ -5,7 +5,7 @@ import multiprocessing
 import os
 import signal
 import time
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -85,9 +85,10 @@ def test_shard_sizes(job, expected, n_blocks):
     assert [path.name for path in job.output.parent.iterdir()] == ["out.h5"]
 
 
-def test_a_default_shard_is_about_64_megabytes(job):
-    job = replace(job, shard_bytes=2**26, n_voxels=504)
-    assert job.shard_size == 2**26 // (4 * 504 * 1024) * 1024
+def test_a_default_shard_is_about_16_megabytes(job):
+    (default,) = (field.default for field in fields(job) if field.name == "shard_bytes")
+    job = replace(job, shard_bytes=default, n_voxels=504)
+    assert job.shard_size == 8 * 1024
 
 
 @pytest.mark.parametrize("layout", [name for name in LAYOUTS if name == "calochallenge"])

@@ -1,7 +1,7 @@
 """``caloforge generate``: showers from a trained model, at energies of the user's choice."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -69,14 +69,19 @@ def generate(
     begin = monotonic()
     with progress_bar(console) as bar:
         task = bar.add_task("showers", total=n_showers, note="")
-        run_job(
-            job,
-            workers=workers,
-            resume=resume,
-            overwrite=overwrite,
-            allow_extrapolation=allow_extrapolation,
-            on_showers=lambda n: bar.advance(task, n),
-        )
+        try:
+            run_job(
+                job,
+                workers=workers,
+                resume=resume,
+                overwrite=overwrite,
+                allow_extrapolation=allow_extrapolation,
+                on_showers=lambda n: bar.advance(task, n),
+            )
+        except KeyboardInterrupt:
+            if job.parts.is_dir():
+                console.print(f"Finished parts are in {job.parts}; --resume continues.", highlight=False)
+            raise
     typer.echo(f"{output}: {n_showers:,} showers of {geometry.describe()} in {monotonic() - begin:.1f} s")
 
 
@@ -86,22 +91,25 @@ def _energy_source(energy: float | None, energies: str | None, spectrum: str) ->
     from caloforge.generation import GivenEnergies, Spectrum
     from caloforge.units import GeV
 
-    if (energy is None) == (energies is None):
+    shapes: dict[str, Literal["uniform", "log-uniform"]] = {
+        "uniform": "uniform",
+        "log-uniform": "log-uniform",
+    }
+    if spectrum not in shapes:
+        raise UnknownNameError("spectrum", spectrum, shapes)
+    if energy is not None and energies is None:
+        return Spectrum(low=energy * GeV, high=energy * GeV)
+    if energies is None or energy is not None:
         raise ConfigError(
             "Give the incident energies once: --energy 50, --energies 1:100 (GeV), or --energies FILE."
         )
-    if energy is not None:
-        return Spectrum(low=energy * GeV, high=energy * GeV)
-    assert energies is not None
     low, colon, high = energies.partition(":")
     try:
         bounds = (float(low) * GeV, float(high) * GeV) if colon else None
     except ValueError:
-        bounds = None
-    if bounds is None:
-        return GivenEnergies(io.read_energies(energies))
-    if spectrum not in ("uniform", "log-uniform"):
-        raise UnknownNameError("spectrum", spectrum, ("uniform", "log-uniform"))
-    return Spectrum(
-        low=bounds[0], high=bounds[1], shape="uniform" if spectrum == "uniform" else "log-uniform"
-    )
+        bounds = None  # a colon may also be part of a file's name
+    if bounds is not None:
+        return Spectrum(low=bounds[0], high=bounds[1], shape=shapes[spectrum])
+    if set(energies) <= set("0123456789.:-+eE, ") and not Path(energies).exists():
+        raise ConfigError(f"--energies {energies} is neither LOW:HIGH in GeV, such as 1:100, nor a file.")
+    return GivenEnergies(io.read_energies(energies))

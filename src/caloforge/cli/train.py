@@ -49,7 +49,8 @@ def train(
     from caloforge.models import FAMILIES
     from caloforge.plotting.losses import plot_losses
     from caloforge.recipes import load_recipe
-    from caloforge.training import BEST, METRICS, DataFacts, RunConfig, start_or_resume
+    from caloforge.training import BEST, METRICS, DataFacts, RunConfig, check_folder, start_or_resume
+    from caloforge.training.parallel import own_device
 
     is_main = os.environ.get("RANK", "0") == "0"
     console = Console(stderr=True, quiet=not is_main, highlight=False, soft_wrap=True)
@@ -61,7 +62,9 @@ def train(
         raise ConfigError(f"Recipe {recipe!r} is for the family {config.family!r}, not for {family!r}.")
     if seed is not None:
         config = config.with_seed(seed)
-    found = check_device(device)
+    if is_main:
+        check_folder(output, resume=resume)
+    found = check_device(own_device(device))
     showers = io.read(data, geometry=geometry, start=start, stop=stop)
     facts = DataFacts.of(showers, file=data.name, start=start)
     console.print(f"{len(showers):,} showers of {showers.geometry.describe()} from {data}")

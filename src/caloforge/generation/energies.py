@@ -8,6 +8,7 @@ from jaxtyping import Float
 
 from caloforge.errors import ShapeError, ValueRangeError
 from caloforge.seeding import ShowerNoise, derive_seed
+from caloforge.units import GeV
 
 __all__ = ["Spectrum", "GivenEnergies", "EnergySource"]
 
@@ -27,7 +28,8 @@ class Spectrum:
     def __post_init__(self) -> None:
         if not 0 < self.low <= self.high < float("inf"):
             raise ValueRangeError(
-                f"Energies must be positive and finite with low <= high, got {self.low} to {self.high} MeV."
+                f"Energies must be positive and finite with low <= high, got "
+                f"{self.low / GeV:.6g} to {self.high / GeV:.6g} GeV."
             )
 
     def e_inc(self, seed: int, start: int, count: int) -> Float[np.ndarray, " n"]:

@@ -49,7 +49,7 @@ class GenerationJob:
     """Showers per block of the engine; shards are whole blocks."""
     n_voxels: int
     """Voxels per shower; sets the shard size."""
-    shard_bytes: int = 2**26
+    shard_bytes: int = 2**24
     """About how many bytes of voxels a shard has; a run that is killed loses up to one per worker."""
 
     def __post_init__(self) -> None:

@@ -155,7 +155,7 @@ def find_layout(path: Path, file: h5py.File) -> Layout:
     if found:
         names = " and ".join(layout.name for layout in found)
         raise FileFormatError(
-            path, f"looks like layout {names}; name the one you mean (layout=..., --layout)."
+            path, f"looks like layout {names}; name the one you mean (layout=... in Python)."
         )
     known = "; ".join(f"{layout.name}: {layout.description}" for layout in LAYOUTS.values())
     names = ", ".join(map(repr, list(file)[:12])) or "nothing"

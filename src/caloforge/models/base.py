@@ -84,7 +84,7 @@ class ShowerModel(nn.Module, abc.ABC):
         """One shower per incident energy: MeV in, MeV out, all randomness from ``noise``."""
 
     def fit_range(self, showers: Showers) -> None:
-        """Remember the range of incident energies of the training split."""
+        """Remember the range of incident energies of all showers that were given."""
         if len(showers):
             self.e_inc_range.copy_(
                 torch.tensor([np.min(showers.e_inc), np.max(showers.e_inc)], dtype=torch.float64)

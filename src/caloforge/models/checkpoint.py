@@ -169,7 +169,8 @@ def load_checkpoint(
 
 def load_weights(model: ShowerModel, tensors: Mapping[str, torch.Tensor]) -> None:
     """Load a state dict whose weights may have been rounded to half precision, or are float64."""
-    trained = [v for k, v in tensors.items() if k.endswith((".weight_packed", ".bias"))]
+    names = {name for name, _ in model.named_parameters()}
+    trained = [value for key, value in tensors.items() if key in names or key.endswith(".weight_packed")]
     if any(v.dtype == torch.float64 for v in trained):
         model.set_precision(torch.float64)
     own = model.state_dict()

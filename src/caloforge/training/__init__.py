@@ -1,7 +1,7 @@
 """Training of any model on showers: one loop, resumable, on one or several processes."""
 
 from caloforge.training.config import RunConfig, StageConfig
-from caloforge.training.run import RUN, DataFacts, initial_model, start_or_resume
+from caloforge.training.run import RUN, DataFacts, check_folder, initial_model, start_or_resume
 from caloforge.training.state import EpochRecord
 from caloforge.training.trainer import BEST, LAST, METRICS, STATE, TrainingEvent, split_showers, train
 
@@ -16,6 +16,7 @@ __all__ = [
     "RunConfig",
     "StageConfig",
     "TrainingEvent",
+    "check_folder",
     "initial_model",
     "split_showers",
     "start_or_resume",

@@ -11,7 +11,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-__all__ = ["Processes", "process_group"]
+__all__ = ["Processes", "own_device", "process_group"]
 
 
 @final
@@ -51,6 +51,12 @@ class Processes:
             dist.barrier()
 
 
+def own_device(device: str) -> str:
+    """``cuda`` among several processes of a machine is the GPU of the process's own number."""
+    rank = os.environ.get("LOCAL_RANK")
+    return f"cuda:{rank}" if device == "cuda" and rank is not None else device
+
+
 @contextlib.contextmanager
 def process_group(device: torch.device) -> Iterator[Processes]:
     """Join the processes that ``torchrun`` started; alone, without it, there is nothing to join."""
@@ -58,6 +64,8 @@ def process_group(device: torch.device) -> Iterator[Processes]:
     if size == 1:
         yield Processes()
         return
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:
         yield Processes(rank=dist.get_rank(), size=size)

@@ -23,9 +23,9 @@ from caloforge.models import ShowerModel, build_model
 from caloforge.seeding import derive_seed, digest
 from caloforge.showers import Showers
 from caloforge.training.config import RunConfig
-from caloforge.training.trainer import SAVE_SECONDS, TrainingEvent, split_showers, train
+from caloforge.training.trainer import BEST, SAVE_SECONDS, STATE, TrainingEvent, split_showers, train
 
-__all__ = ["DataFacts", "RUN", "initial_model", "start_or_resume"]
+__all__ = ["RUN", "DataFacts", "check_folder", "initial_model", "start_or_resume"]
 
 RUN = "run.json"
 
@@ -135,18 +135,31 @@ def start_or_resume(
     )
 
 
-def _claim(folder: Path, description: dict[str, Any], *, resume: bool) -> None:
-    """Make the folder this run's own, or check that it is."""
-    record = folder / RUN
-    if record.is_file():
+def check_folder(folder: Path, *, resume: bool) -> None:
+    """Fail early, before showers are read, if a run cannot start or continue in ``folder``.
+
+    Raises:
+        OutputError: It holds a run and ``resume`` is false, or weights without the state to continue from,
+            or something else.
+    """
+    if (folder / RUN).is_file():
         if not resume:
             raise OutputError(
                 folder, "holds a run already; pass --resume to continue it, or choose another folder."
             )
+        if (folder / BEST).is_file() and not (folder / STATE).is_file():
+            raise OutputError(folder, f"has weights but no {STATE} to continue from; choose another folder.")
+    elif folder.is_dir() and any(folder.iterdir()):
+        raise OutputError(folder, "is not empty and holds no run; choose another folder.")
+
+
+def _claim(folder: Path, description: dict[str, Any], *, resume: bool) -> None:
+    """Make the folder this run's own, or check that it is."""
+    check_folder(folder, resume=resume)
+    record = folder / RUN
+    if record.is_file():
         _check_same(record, description)
         return
-    if folder.is_dir() and any(folder.iterdir()):
-        raise OutputError(folder, "is not empty and holds no run; choose another folder.")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as err:

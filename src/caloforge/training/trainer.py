@@ -130,7 +130,7 @@ class _Run:
         self.train_showers, self.validation_showers = (showers[index] for index in indices)
         self.model = model.set_precision(torch.float64 if config.precision == "float64" else torch.float32)
         # Range and ratios were fitted in float64 and stay so, whatever the weights are.
-        self.model.fit_range(self.train_showers)
+        self.model.fit_range(showers)
         for stage in model.stages.values():
             stage.fit(self.train_showers, seed=config.seed)
         self.model.to(device)
