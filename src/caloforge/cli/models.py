@@ -43,22 +43,20 @@ def models(
     console.print("\nWeights in the package: caloforge generate NAME")
     table = Table(box=SIMPLE, padding=(0, 1, 0, 0), caption=_CAPTION, caption_justify="left")
     table.add_column("name", no_wrap=True)
-    for column in ("particle", "GeV", "MB", "AUC unnorm.", "AUC norm.", "Geant4 itself"):
+    for column in ("GeV", "MB", "AUC unnorm.", "AUC norm.", "Geant4 itself"):
         table.add_column(column, justify="right", no_wrap=True)
     for name, facts in weights.items():
         energies = "{:.3g}-{:.4g}".format(*(e / GeV for e in facts["e_inc_range"]))
         fidelity = facts.get("fidelity", {})
         measured = [_auc(fidelity, *keys) for keys in (("auc", "unnormalised"), ("auc", "normalised"))]
         floor = _auc(fidelity, "auc_floor", "normalised")
-        table.add_row(
-            name, facts.get("particle") or "", energies, f"{facts['bytes'] / 1e6:.1f}", *measured, floor
-        )
+        table.add_row(name, energies, f"{facts['bytes'] / 1e6:.1f}", *measured, floor)
     console.print(table)
 
 
 _CAPTION = (
-    "AUC of the classifier test on Geant4 showers the weights never saw, 0.5 is perfect; the last column is\n"
-    "Geant4 against Geant4 (normalised). Provenance and all figures: caloforge models --json."
+    "AUC of the classifier test on Geant4 showers the weights never saw; 0.5 is perfect.\n"
+    "Geant4 itself: Geant4 against Geant4, normalised. All figures: caloforge models --json."
 )
 
 
