@@ -41,7 +41,7 @@ def models(
         console.print("\nNo weights come with this build.")
         return
     console.print("\nWeights in the package: caloforge generate NAME")
-    table = Table(box=SIMPLE, padding=(0, 1, 0, 0), caption=_CAPTION, caption_justify="left")
+    table = Table(box=SIMPLE, padding=(0, 1, 0, 0))
     table.add_column("name", no_wrap=True)
     for column in ("GeV", "MB", "AUC unnorm.", "AUC norm.", "Geant4 itself"):
         table.add_column(column, justify="right", no_wrap=True)
@@ -52,9 +52,10 @@ def models(
         floor = _auc(fidelity, "auc_floor", "normalised")
         table.add_row(name, energies, f"{facts['bytes'] / 1e6:.1f}", *measured, floor)
     console.print(table)
+    console.print(_LEGEND, highlight=False)
 
 
-_CAPTION = (
+_LEGEND = (
     "AUC of the classifier test on Geant4 showers the weights never saw; 0.5 is perfect.\n"
     "Geant4 itself: Geant4 against Geant4, normalised. All figures: caloforge models --json."
 )
