@@ -21,7 +21,7 @@ from torch import Tensor, nn
 import caloforge
 from caloforge.evaluation import compare
 from caloforge.files import atomic_path
-from caloforge.generation import load_model
+from caloforge.generation import Spectrum, load_model
 from caloforge.showers import Showers
 from caloforge.units import GeV, keV
 
@@ -119,6 +119,10 @@ def main() -> None:
     parser.add_argument("weights")
     parser.add_argument("--reference", type=Path, required=True, help="Geant4 showers, the training file")
     parser.add_argument("--start", type=int, required=True, help="first shower that training never saw")
+    parser.add_argument(
+        "--low", type=float, default=1.0, help="GeV; the reference's flat spectrum begins here"
+    )
+    parser.add_argument("--high", type=float, default=100.0, help="GeV; and ends here")
     parser.add_argument("--threshold", type=float, default=1 * keV, help="MeV; softer voxels count as empty")
     parser.add_argument("--trainings", type=int, default=5)
     parser.add_argument("--epochs", type=int, default=40)
@@ -131,7 +135,9 @@ def main() -> None:
     if trained_on["file"] == args.reference.name and trained_on["stop"] > args.start:
         parser.error(f"the weights were trained on showers up to {trained_on['stop']} of this file")
     reference = without_soft_voxels(raw, args.threshold)
-    generated = without_soft_voxels(generator.sample(reference.e_inc, seed=SEED), args.threshold)
+    # Energies of their own: twins with one incident energy on both sides of a split would mislead the classifier.
+    energies = Spectrum(low=args.low * GeV, high=args.high * GeV).e_inc(SEED, 0, len(reference))
+    generated = without_soft_voxels(generator.sample(energies, seed=SEED), args.threshold)
     other = caloforge.read(
         args.reference, start=args.start - len(reference), stop=args.start, geometry=generator.geometry
     )

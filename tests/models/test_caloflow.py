@@ -9,6 +9,7 @@ from caloforge.geometry import catalogue, get_geometry
 from caloforge.models import FAMILIES, build_model
 from caloforge.recipes import load_recipe
 from caloforge.seeding import ShowerNoise
+from caloforge.showers import Showers
 from support.checks import no_global_draws
 from support.toys import cartesian, geometry_of, polar, toy_showers
 
@@ -157,3 +158,21 @@ def test_unknown_families_and_settings():
         build_model("califlow", {}, TOY)
     with pytest.raises(UnknownNameError, match=r"model\.shape.*hiden.*hidden"):
         build_model("caloflow", {"shape": {"hiden": 3}}, TOY)
+
+
+def test_fit_sees_the_whole_file_and_every_mirror_image(monkeypatch):
+    """A file may be sorted by energy, and a subsample must not lower the brightest voxels."""
+    monkeypatch.setattr("caloforge.models.shower_shape._N_FIT", 3)
+    geometry = get_geometry("calogan")
+    voxels = np.zeros((30, geometry.n_voxels), dtype=np.float32)
+    voxels[:, 300] = np.arange(1, 31)
+    showers = Showers(e_inc=np.full(30, 1e3), voxels=voxels, geometry=geometry)
+    settings = {"shape": {"blocks": 1, "hidden": 4, "encoding": "log-energy", "symmetry": "all"}}
+    stage = build_model("caloflow", settings, geometry).shape
+    stage.fit(showers, seed=1)
+    brightest = stage.step.threshold * stage.step.brightest.exp()
+    images = stage.symmetries[:, 300].unique()
+    torch.testing.assert_close(brightest[images], torch.full((len(images),), 30.0))
+    assert int((brightest > stage.step.threshold).sum()) == len(images) == 4
+    stage.fit(showers[::-1], seed=1)
+    torch.testing.assert_close(brightest, stage.step.threshold * stage.step.brightest.exp())

@@ -12,7 +12,6 @@ from support.checks import no_global_draws
 
 SIZES = [6, 4, 1, 15]
 THRESHOLD = 0.01
-IDENTITY = torch.arange(sum(SIZES))[None]
 ENCODINGS = ("logit-share", "log-energy")
 kinds = pytest.mark.parametrize(
     ("encoding", "standardize"), list(itertools.product(ENCODINGS, [False, True]))
@@ -37,7 +36,7 @@ def toys(n: int, seed: int = 0) -> torch.Tensor:
 
 
 def sums(step: VoxelStep, voxels: torch.Tensor) -> torch.Tensor:
-    return layer_sums(voxels, step.layer_of_voxel, len(SIZES))
+    return layer_sums(voxels, SIZES)
 
 
 @kinds
@@ -47,7 +46,7 @@ def test_voxels_above_the_threshold_come_back(encoding, standardize, n):
     generator = torch.Generator().manual_seed(1)
     noisy = step.dequantize(voxels, generator)
     if n:
-        step.fit(noisy, IDENTITY)
+        step.fit(noisy, peak=voxels.amax(0))
     x = step.encode(noisy)
     assert x.shape == voxels.shape
     assert bool(x.isfinite().all())
@@ -127,14 +126,14 @@ def test_noise_comes_from_the_generator_alone(encoding):
     step, voxels = make(encoding), toys(3)
     with no_global_draws():
         one = step.dequantize(voxels, torch.Generator().manual_seed(1))
-        step.fit(one, IDENTITY)
+        step.fit(one, peak=voxels.amax(0))
     assert torch.equal(one, step.dequantize(voxels, torch.Generator().manual_seed(1)))
     assert not torch.equal(one, step.dequantize(voxels, torch.Generator().manual_seed(2)))
 
 
 def test_standardised_features_have_unit_width():
     step, voxels = make("log-energy", standardize=True), toys(3000)
-    step.fit(step.dequantize(voxels, torch.Generator().manual_seed(1)), IDENTITY)
+    step.fit(step.dequantize(voxels, torch.Generator().manual_seed(1)), peak=voxels.amax(0))
     x = step.encode(step.dequantize(voxels, torch.Generator().manual_seed(2)))
     assert float(x.mean(0).abs().max()) < 0.15
     assert float((x.std(0) - 1).abs().max()) < 0.15
@@ -165,11 +164,11 @@ def test_a_threshold_is_positive(threshold):
         make(threshold=threshold)
 
 
-def test_logarithms_never_exceed_the_brightest_voxel_of_training_at_places_that_symmetries_join():
-    step = LogEnergies([2, 1], threshold=0.01, standardize=False).double()
-    swap = torch.tensor([[0, 1, 2], [1, 0, 2]])
-    step.fit(torch.tensor([[1.0, 4.0, 2.0], [2.0, 3.0, 1.0]], dtype=torch.float64), swap)
-    x = torch.full((1, 3), 50.0, dtype=torch.float64)
+def test_logarithms_stop_at_the_peak_of_training_and_a_voxel_never_hit_stays_empty():
+    step = LogEnergies([3, 1], threshold=0.01, standardize=False).double()
+    peak = torch.tensor([4.0, 4.0, 0.0, 2.0], dtype=torch.float64)
+    step.fit(torch.ones(2, 4, dtype=torch.float64), peak=peak)
+    x = torch.full((1, 4), 50.0, dtype=torch.float64)
     x[0, 0] = torch.tensor(100.0).log()  # 1 MeV, beside 4 MeV at most
     decoded = step.decode(x, torch.tensor([[5.0, 9.0]], dtype=torch.float64))
-    torch.testing.assert_close(decoded, torch.tensor([[1.0, 4.0, 9.0]], dtype=torch.float64))
+    torch.testing.assert_close(decoded, torch.tensor([[1.0, 4.0, 0.0, 9.0]], dtype=torch.float64))

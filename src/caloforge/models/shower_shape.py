@@ -109,10 +109,11 @@ class ShowerShape(Stage):
     def fit(self, showers: Showers, *, seed: int) -> None:
         """Estimate the scales of the context and, if asked, of the voxels' features."""
         generator = torch.Generator().manual_seed(derive_seed(seed, "shape", "fit"))
-        rows = self.rows(showers[:_N_FIT])
+        rows = self.rows(showers[:: -(-len(showers) // _N_FIT)])  # from all over the file: it may be sorted
         voxels = self._mirrored(rows["voxels"], generator)
         noisy = self.step.dequantize(voxels, generator)
-        self.step.fit(noisy, self.symmetries)
+        peak = torch.from_numpy(showers.voxels.max(axis=0)).to(self._dtype)
+        self.step.fit(noisy, peak=peak[self.symmetries].amax(0))
         self.context_scale.fit(self._logs(self.step.e_layer(voxels, noisy), rows["e_inc"]))
 
     def rows(self, showers: Showers) -> Batch:

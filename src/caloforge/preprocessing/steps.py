@@ -7,6 +7,7 @@ References:
     C. Krause, D. Shih, CaloFlow, arXiv:2106.05285 (u-variables, logit, noise)
 """
 
+from collections.abc import Sequence
 from typing import final
 
 import torch
@@ -27,10 +28,9 @@ def expit(x: Float[Tensor, "*any"], alpha: float) -> Float[Tensor, "*any"]:
     return ((x.sigmoid() - alpha) / (1 - 2 * alpha)).clamp(0.0, 1.0)
 
 
-def layer_sums(values: Float[Tensor, "B V"], layer_of_voxel: Tensor, n_layers: int) -> Float[Tensor, "B L"]:
-    """Sum over the voxels of each layer."""
-    sums = values.new_zeros(len(values), n_layers)
-    return sums.index_add_(1, layer_of_voxel, values)
+def layer_sums(values: Float[Tensor, "B V"], layer_sizes: Sequence[int]) -> Float[Tensor, "B L"]:
+    """Sum over the voxels of each layer; in a fixed order on every device, as scattered additions are not."""
+    return torch.stack([layer.sum(1) for layer in torch.split(values, list(layer_sizes), dim=1)], dim=1)
 
 
 @final

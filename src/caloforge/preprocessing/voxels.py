@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Literal, final
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from caloforge.errors import ConfigError
@@ -55,8 +55,13 @@ class VoxelStep(nn.Module, abc.ABC):
     def _proportions(self, features: Tensor) -> Tensor:
         """Features to voxels up to a factor per layer."""
 
-    def fit(self, noisy: Float[Tensor, "n V"], symmetries: Int[Tensor, "S V"]) -> None:
-        """Estimate what the step keeps from dequantised voxels of the training split and the symmetries of showers."""
+    def fit(self, noisy: Float[Tensor, "n V"], *, peak: Float[Tensor, " V"]) -> None:
+        """Estimate what the step keeps, from the training split.
+
+        Args:
+            noisy: Dequantised voxels of a fair sample of the split, MeV.
+            peak: Greatest energy of each voxel in all of it, MeV.
+        """
         if self.standardize is not None:
             self.standardize.fit(self._features(noisy))
 
@@ -78,7 +83,7 @@ class VoxelStep(nn.Module, abc.ABC):
         return torch.where(voxels < self.threshold, 0.0, voxels)
 
     def _sums(self, voxels: Tensor) -> Tensor:
-        return layer_sums(voxels, self.layer_of_voxel, self.n_layers)
+        return layer_sums(voxels, self.layer_sizes)
 
     def _without_soft(self, voxels: Tensor) -> Tensor:
         """Zero below the threshold, but for the brightest voxel of each layer."""
@@ -131,8 +136,9 @@ class LogEnergies(VoxelStep):
     What lies below the threshold is replaced by log-normal noise a decade under it (the idea is that of
     convolutional L2LFlows), everything else is left as it is. So whether a voxel is hit is a sign that
     does not move with the energy, and soft voxels are resolved as well as bright ones, which the logit's
-    margin would press together. What is decoded never exceeds the brightest training voxel at its place: in
-    a logarithm, a small step in the flow's tail would be a voxel of impossible energy.
+    margin would press together. A voxel that leaves the flow above the brightest training voxel at its place
+    is lowered to that, before the layer is scaled to its energy: in a logarithm, a small step in the flow's
+    tail would be a voxel of impossible energy.
 
     References:
         T. Buss, F. Gaede, G. Kasieczka, C. Krause, D. Shih, Convolutional L2LFlows, arXiv:2405.20407
@@ -144,10 +150,10 @@ class LogEnergies(VoxelStep):
         super().__init__(layer_sizes, threshold=threshold, standardize=standardize)
         self.register_buffer("brightest", torch.full((sum(layer_sizes),), torch.inf))
 
-    def fit(self, noisy: Float[Tensor, "n V"], symmetries: Int[Tensor, "S V"]) -> None:
-        """Also remember the brightest voxel at each place or at one that a symmetry takes there."""
-        super().fit(noisy, symmetries)
-        self.brightest.copy_(self._features(noisy).amax(0)[symmetries].amax(0))
+    def fit(self, noisy: Float[Tensor, "n V"], *, peak: Float[Tensor, " V"]) -> None:
+        """Also remember the peaks; a voxel that was never hit stays below the threshold."""
+        super().fit(noisy, peak=peak)
+        self.brightest.copy_(self._features(peak.clamp_min(1e-3 * self.threshold)))
 
     def dequantize(self, voxels: Float[Tensor, "B V"], generator: torch.Generator) -> Float[Tensor, "B V"]:
         """Put noise below the threshold in place of what lies there."""
