@@ -1,6 +1,9 @@
 import errno
+import os
+import stat
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -127,3 +130,37 @@ def test_check_output_without_permission(tmp_path, monkeypatch):
     monkeypatch.setattr("os.access", lambda *_: False)  # root may write everywhere
     with pytest.raises(OutputError, match="no permission to write"):
         check_output(tmp_path / "a")
+
+
+def test_a_symbolic_link_stays_and_its_target_is_replaced(tmp_path):
+    (tmp_path / "scratch").mkdir()
+    target, link = tmp_path / "scratch" / "big.h5", tmp_path / "out.h5"
+    link.symlink_to(target)
+    for text in ("new", "newer"):  # dangling at first
+        check_output(link, overwrite=True)
+        with atomic_path(link) as part:
+            assert part.parent == target.parent
+            part.write_text(text)
+        assert link.is_symlink()
+        assert target.read_text() == text
+    assert names(tmp_path / "scratch") == ["big.h5"]
+
+
+def test_what_is_no_file_is_not_replaced_by_one(tmp_path):
+    fifo, circle = tmp_path / "fifo", tmp_path / "circle"
+    os.mkfifo(fifo)
+    circle.symlink_to(circle)
+    (tmp_path / "null").symlink_to("/dev/null")
+    for path in (fifo, tmp_path / "null", Path("/dev/null")):
+        with pytest.raises(OutputError, match="is a device, a pipe or a socket"):
+            check_output(path, overwrite=True)
+        with pytest.raises(OutputError, match="is a device, a pipe or a socket"), atomic_path(path) as part:
+            part.write_text("x")
+    with pytest.raises(OutputError, match="circle of symbolic links"):
+        check_output(circle)
+    assert stat.S_ISFIFO(fifo.stat().st_mode)
+
+
+def test_check_output_of_a_name_too_long(tmp_path):
+    with pytest.raises(OutputError, match="File name too long"):
+        check_output(tmp_path / ("x" * 300))
