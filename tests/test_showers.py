@@ -23,6 +23,21 @@ def make(n=4, seed=0, dtype=np.float64, **changes):
     return Showers(**(fields | changes))
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_above(dtype):
+    showers = make(dtype=dtype)
+    threshold = float(showers.voxels[1, 7])  # this very voxel is kept
+    kept = showers.above(threshold)
+    np.testing.assert_array_equal(kept.voxels, np.where(showers.voxels >= threshold, showers.voxels, 0))
+    assert kept.voxels[1, 7] == threshold
+    assert kept.voxels.dtype == dtype
+    assert (kept.e_inc is showers.e_inc, kept.provenance) == (True, showers.provenance)
+    np.testing.assert_array_equal(showers.above(0).voxels, showers.voxels)
+    for wrong in (-1.0, math.nan, math.inf):
+        with pytest.raises(ValueRangeError, match="threshold must be a finite energy in MeV"):
+            showers.above(wrong)
+
+
 @given(st.integers(0, 5), st.integers(0, 1000), st.sampled_from([np.float32, np.float64]))
 def test_layers_add_up(n, seed, dtype):
     showers = make(n, seed, dtype)

@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float, Int
 from caloforge.errors import GeometryMismatchError, ShapeError, ValueRangeError
 from caloforge.geometry import Geometry
 
-__all__ = ["Showers"]
+__all__ = ["Showers", "check_threshold"]
 
 
 @final
@@ -93,6 +93,29 @@ class Showers:
         """Deposited over incident energy, ``(n,)``."""
         return self.e_dep / self.e_inc
 
+    def above(self, threshold: float) -> "Showers":
+        """The same showers with every voxel below ``threshold`` (MeV) set to 0; one equal to it is kept.
+
+        Raises:
+            ValueRangeError: The threshold is negative, NaN or infinite.
+
+        Example:
+            >>> import numpy as np
+            >>> from caloforge.geometry import get_geometry
+            >>> voxels = np.arange(504.0)[None]
+            >>> showers = Showers(e_inc=np.array([1000.0]), voxels=voxels, geometry=get_geometry("calogan"))
+            >>> np.count_nonzero(showers.above(500.0).voxels)
+            4
+        """
+        check_threshold(threshold)
+        zero = self.voxels.dtype.type(0)
+        return Showers(
+            e_inc=self.e_inc,
+            voxels=np.where(self.voxels < threshold, zero, self.voxels),
+            geometry=self.geometry,
+            provenance=self.provenance,
+        )
+
     @staticmethod
     def concatenate(parts: Sequence["Showers"]) -> "Showers":
         """One set from several of the same geometry; the provenance of the first is kept.
@@ -116,6 +139,12 @@ class Showers:
             geometry=first.geometry,
             provenance=first.provenance,
         )
+
+
+def check_threshold(threshold: float) -> None:
+    """Raise :class:`ValueRangeError` unless ``threshold`` is a finite energy, 0 or more."""
+    if not (np.isfinite(threshold) and threshold >= 0):
+        raise ValueRangeError(f"threshold must be a finite energy in MeV, 0 or more; got {threshold}.")
 
 
 def _as_floats(name: str, values: object) -> Float[np.ndarray, "..."]:

@@ -251,6 +251,16 @@ def test_a_damaged_attribute(path):
         with h5py.File(path, "r+") as f:
             f.attrs["caloforge"] = text
         expect(path, "root attribute 'caloforge' is damaged.*Delete it")
+    for provenance in (
+        '{"attributes": [1]}',
+        '{"attributes": "abc"}',
+        '{"history": 5}',
+        '[["particle", "e+"]]',
+    ):
+        text = f'{{"provenance": {provenance}}}'
+        with h5py.File(path, "r+") as f:
+            f.attrs["caloforge"] = text
+        expect(path, "root attribute 'caloforge' is damaged.*Delete it")
 
 
 def test_another_geometry_than_the_file_says(tmp_path, mixed, cube, make_showers):

@@ -9,6 +9,8 @@ from caloforge.io.layout import Column
 
 __all__ = ["CaloChallengeLayout"]
 
+_ENERGY = Column(path="incident_energies", shape=(1,), unit="MeV")
+
 
 @final
 class CaloChallengeLayout:
@@ -26,10 +28,14 @@ class CaloChallengeLayout:
         """Either of the two datasets."""
         return tuple(name for name in ("incident_energies", "showers") if name in file)
 
+    def energies(self, file: h5py.File) -> tuple[Column, ...]:
+        """Always the same dataset."""
+        return (_ENERGY,)
+
     def columns(self, geometry: Geometry) -> tuple[Column, ...]:
         """Two datasets for any geometry."""
         n_voxels = geometry.n_voxels
         return (
-            Column(path="incident_energies", shape=(1,), unit="MeV"),
+            _ENERGY,
             Column(path="showers", shape=(n_voxels,), unit="MeV", voxels=slice(0, n_voxels)),
         )

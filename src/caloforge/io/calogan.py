@@ -10,6 +10,8 @@ from caloforge.io.layout import Column
 
 __all__ = ["CaloGANLayout"]
 
+_ENERGY = Column(path="energy", shape=(1,), unit="GeV")
+
 
 @final
 class CaloGANLayout:
@@ -29,11 +31,15 @@ class CaloGANLayout:
         """Every ``layer_<number>``; the name ``energy`` is too common to tell anything."""
         return tuple(name for name in file if re.fullmatch(r"layer_\d+", name))
 
+    def energies(self, file: h5py.File) -> tuple[Column, ...]:
+        """Always the same dataset."""
+        return (_ENERGY,)
+
     def columns(self, geometry: Geometry) -> tuple[Column, ...]:
         """The energy and one dataset per layer."""
         layers = zip(geometry.layers, geometry.layer_slices, strict=True)
         return (
-            Column(path="energy", shape=(1,), unit="GeV"),
+            _ENERGY,
             *(
                 Column(path=f"layer_{index}", shape=layer.grid.shape, unit="MeV", voxels=where)
                 for index, (layer, where) in enumerate(layers)

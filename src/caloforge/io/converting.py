@@ -4,14 +4,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from caloforge.errors import OutputError, ValueRangeError
+from caloforge.errors import OutputError
 from caloforge.geometry import Geometry
 from caloforge.io.reading import read_chunks
 from caloforge.io.source import check_range, open_source
 from caloforge.io.writing import ShowerWriter
-from caloforge.showers import Showers
+from caloforge.showers import check_threshold
 
 __all__ = ["convert"]
 
@@ -55,10 +53,10 @@ def convert(
         ValueRangeError: The range or the threshold makes no sense.
     """
     source, target = Path(source), Path(target)
-    if threshold is not None and not (np.isfinite(threshold) and threshold >= 0):
-        raise ValueRangeError(f"threshold must be a finite energy in MeV, 0 or more; got {threshold}.")
+    if threshold is not None:
+        check_threshold(threshold)
     with open_source(source, geometry=geometry, layout=None) as opened:
-        stop = check_range(opened, start, stop)
+        stop = check_range(source, opened.n_showers, start, stop)
         calorimeter, form, left_out = opened.geometry, opened.layout.name, opened.left_out
         provenance = opened.provenance
     if target.exists() and target.samefile(source):
@@ -82,14 +80,7 @@ def convert(
         provenance=provenance,
     ) as writer:
         for showers in chunks:
-            writer.append(showers if threshold is None else _above(showers, threshold))
+            writer.append(showers if threshold is None else showers.above(threshold))
             if progress is not None:
                 progress(writer.n_showers, stop - start)
     return writer.n_showers
-
-
-def _above(showers: Showers, threshold: float) -> Showers:
-    voxels = np.where(showers.voxels < threshold, showers.voxels.dtype.type(0), showers.voxels)
-    return Showers(
-        e_inc=showers.e_inc, voxels=voxels, geometry=showers.geometry, provenance=showers.provenance
-    )

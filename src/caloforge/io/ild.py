@@ -33,6 +33,10 @@ class ILDLayout:
         """The ``layers`` in every group named like ``30x30``."""
         return tuple(f"{name}/layers" for name in file if re.fullmatch(r"(\d+)x\1", name))
 
+    def energies(self, file: h5py.File) -> tuple[Column, ...]:
+        """One dataset in every group named like ``30x30``."""
+        return tuple(_energy(name.split("/")[0]) for name in self.found(file))
+
     def columns(self, geometry: Geometry) -> tuple[Column, ...]:
         """Two datasets, if all layers have the same square grid."""
         shapes = sorted({layer.grid.shape for layer in geometry.layers})
@@ -44,7 +48,7 @@ class ILDLayout:
             )
         group = f"{shapes[0][0]}x{shapes[0][1]}"
         return (
-            Column(path=f"{group}/energy", shape=(1,), unit="GeV"),
+            _energy(group),
             Column(
                 path=f"{group}/layers",
                 shape=(geometry.n_layers, *shapes[0]),
@@ -52,3 +56,7 @@ class ILDLayout:
                 voxels=slice(0, geometry.n_voxels),
             ),
         )
+
+
+def _energy(group: str) -> Column:
+    return Column(path=f"{group}/energy", shape=(1,), unit="GeV")

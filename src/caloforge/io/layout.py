@@ -53,6 +53,10 @@ class Layout(Protocol):
         """
         ...
 
+    def energies(self, file: h5py.File) -> tuple[Column, ...]:
+        """Where the incident energies are; no geometry is needed. Several make the file ambiguous."""
+        ...
+
     def columns(self, geometry: Geometry) -> tuple[Column, ...]:
         """The datasets for ``geometry``, the incident energy first.
 

@@ -61,14 +61,24 @@ def _decode(path: Path, text: Any) -> tuple[Geometry | None, dict[str, Any]]:
     problem = f"the root attribute {ATTRIBUTE!r} is damaged"
     try:
         data = json.loads(text)
-        provenance, plain = dict(data.get("provenance", {})), data.get("geometry")
+        provenance, plain = data.get("provenance", {}), data.get("geometry")
         problem += f" (written by version {data.get('version')}, this is {__version__})"
+        _check_types(provenance)
         geometry = None if plain is None else Geometry.from_dict(plain)
-    except (TypeError, ValueError, AttributeError, KeyError, CaloForgeError) as err:
+    except (TypeError, ValueError, AttributeError, KeyError, RecursionError, CaloForgeError) as err:
         raise FileFormatError(
             path, f"{problem}: {err}. Delete it to read the file as a foreign one."
         ) from err
     return geometry, provenance
+
+
+def _check_types(provenance: Any) -> None:
+    """What the package itself looks into must be what it writes; the rest may be any JSON."""
+    if not isinstance(provenance, dict):
+        raise TypeError(f"'provenance' is a {type(provenance).__name__}, expected names with values")
+    for name, kind, words in (("attributes", dict, "names with values"), ("history", list, "a list")):
+        if name in provenance and not isinstance(provenance[name], kind):
+            raise TypeError(f"{name!r} is a {type(provenance[name]).__name__}, expected {words}")
 
 
 def _plain(value: Any) -> Any:

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from caloforge.errors import ImplausibleEnergyWarning, ValueRangeError
 from caloforge.geometry import Geometry
 from caloforge.io.opening import open_hdf5
-from caloforge.io.source import Source, check_range, find_layout, open_source
+from caloforge.io.source import Source, check_range, find_energies, find_layout, load_energies, open_source
 from caloforge.showers import Showers
 
 __all__ = ["detect_layout", "read", "read_chunks", "read_energies"]
@@ -66,7 +66,7 @@ def read(
         >>> showers = read("eplus.h5", stop=1000)  # doctest: +SKIP
     """
     with open_source(Path(path), geometry=geometry, layout=layout) as source:
-        showers = _load(source, start, check_range(source, start, stop))
+        showers = _load(source, start, check_range(source.path, source.n_showers, start, stop))
         _warn_if_implausible(source.path, showers)
     return showers
 
@@ -102,40 +102,37 @@ def read_chunks(
     if chunk_size is not None and chunk_size < 1:
         raise ValueRangeError(f"chunk_size must be at least 1, got {chunk_size}.")
     with open_source(Path(path), geometry=geometry, layout=layout) as source:
-        stop = check_range(source, start, stop)
+        stop = check_range(source.path, source.n_showers, start, stop)
         rows = chunk_size or block_rows(source)
         opened = source.geometry, source.layout.name
     return _stream(Path(path), *opened, start=start, stop=stop, rows=rows)
 
 
 def read_energies(
-    path: str | Path,
-    *,
-    geometry: Geometry | str | Path | None = None,
-    layout: str | None = None,
-    start: int = 0,
-    stop: int | None = None,
+    path: str | Path, *, layout: str | None = None, start: int = 0, stop: int | None = None
 ) -> Float[np.ndarray, " n"]:
-    """Incident energies of the showers in a file, MeV, float64, ``(n,)``; the voxels are not read.
+    """Incident energies of the showers in a file, MeV, float64, ``(n,)``.
+
+    The voxels are not looked at, so no geometry is needed.
 
     Args:
         path: As in :func:`read`.
-        geometry: As in :func:`read`.
         layout: As in :func:`read`.
         start: As in :func:`read`.
         stop: As in :func:`read`.
 
     Raises:
-        FileFormatError: As in :func:`read`.
-        GeometryMismatchError: As in :func:`read`.
-        ValueRangeError: As in :func:`read`.
+        FileFormatError: The file is missing, damaged, of no known layout, or holds energies that no shower has.
+        ValueRangeError: The file does not hold the showers from ``start`` to ``stop``.
 
     Example:
         >>> from caloforge.io import read_energies
         >>> e_inc = read_energies("eplus.h5")  # doctest: +SKIP
     """
-    with open_source(Path(path), geometry=geometry, layout=layout) as source:
-        return source.read_energies(start, check_range(source, start, stop))
+    path = Path(path)
+    with open_hdf5(path) as file:
+        column, dataset = find_energies(path, file, layout)
+        return load_energies(path, column, dataset, start, check_range(path, len(dataset), start, stop))
 
 
 def block_rows(source: Source) -> int:

@@ -18,7 +18,7 @@ from caloforge.io.layouts import LAYOUTS, get_layout
 from caloforge.io.opening import open_dataset, open_hdf5, reading
 from caloforge.io.provenance import read_provenance
 
-__all__ = ["Source", "check_range", "find_layout", "open_source"]
+__all__ = ["Source", "check_range", "find_energies", "find_layout", "load_energies", "open_source"]
 
 _CACHE_BYTES = 256 * 2**20
 """Most memory for HDF5's chunk cache. Files of others are often cut across showers, many voxel columns to a
@@ -52,49 +52,53 @@ class Source:
         stop = start + len(e_inc)
         for column, dataset in self.columns:
             if column.voxels is None:
-                e_inc[:] = self.read_energies(start, stop)
+                e_inc[:] = load_energies(self.path, column, dataset, start, stop)
             else:
-                block = self._read(column, dataset, start, stop)
+                block = _load(self.path, column, dataset, start, stop)
                 voxels[:, column.voxels] = block.reshape(len(block), -1)
                 if column.factor != 1:
                     voxels[:, column.voxels] *= column.factor
 
-    def read_energies(self, start: int, stop: int) -> Float[np.ndarray, " m"]:
-        """Incident energies alone, MeV, ``(m,)``.
 
-        Raises:
-            FileFormatError: Data are damaged, NaN, infinite or not positive.
-        """
-        column, dataset = self.columns[0]
-        energies = self._read(column, dataset, start, stop).reshape(-1).astype(np.float64)
-        return np.multiply(energies, column.factor)
+def load_energies(
+    path: Path, column: Column, dataset: h5py.Dataset, start: int, stop: int
+) -> Float[np.ndarray, " m"]:
+    """Incident energies ``start`` to ``stop``, MeV, ``(m,)``.
 
-    def _read(
-        self, column: Column, dataset: h5py.Dataset, start: int, stop: int
-    ) -> Float[np.ndarray, "m ..."]:
-        with reading(self.path, column.path):
-            block: Float[np.ndarray, "m ..."] = dataset[start:stop]
-        if not _good(block, column).all():
-            raise self._bad_values(column, dataset)
-        return block
+    Raises:
+        FileFormatError: Data are damaged, NaN, infinite or not positive.
+    """
+    energies = _load(path, column, dataset, start, stop).reshape(-1).astype(np.float64)
+    return np.multiply(energies, column.factor)
 
-    def _bad_values(self, column: Column, dataset: h5py.Dataset) -> FileFormatError:
-        """Count all bad values of a dataset; slow, but only on the way to an error."""
-        count, first, example = 0, 0, math.nan
-        rows = max(1, 2**22 // max(1, math.prod(dataset.shape[1:])))
-        for start in range(0, self.n_showers, rows):
-            with reading(self.path, column.path):
-                block = dataset[start : start + rows]
-            bad = np.argwhere(~_good(block, column))
-            if len(bad) and not count:
-                first, example = start + int(bad[0][0]), float(block[tuple(bad[0])])
-            count += len(bad)
-        rule = "finite and positive" if column.voxels is None else "finite and not negative"
-        return FileFormatError(
-            self.path,
-            f"dataset {column.path!r} must be {rule}; {count} of {dataset.size} values are not, "
-            f"first in shower {first}: {example}.",
-        )
+
+def _load(
+    path: Path, column: Column, dataset: h5py.Dataset, start: int, stop: int
+) -> Float[np.ndarray, "m ..."]:
+    with reading(path, column.path):
+        block: Float[np.ndarray, "m ..."] = dataset[start:stop]
+    if not _good(block, column).all():
+        raise _bad_values(path, column, dataset)
+    return block
+
+
+def _bad_values(path: Path, column: Column, dataset: h5py.Dataset) -> FileFormatError:
+    """Count all bad values of a dataset; slow, but only on the way to an error."""
+    count, first, example = 0, 0, math.nan
+    rows = max(1, 2**22 // max(1, math.prod(dataset.shape[1:])))
+    for start in range(0, len(dataset), rows):
+        with reading(path, column.path):
+            block = dataset[start : start + rows]
+        bad = np.argwhere(~_good(block, column))
+        if len(bad) and not count:
+            first, example = start + int(bad[0][0]), float(block[tuple(bad[0])])
+        count += len(bad)
+    rule = "finite and positive" if column.voxels is None else "finite and not negative"
+    return FileFormatError(
+        path,
+        f"dataset {column.path!r} must be {rule}; {count} of {dataset.size} values are not, "
+        f"first in shower {first}: {example}.",
+    )
 
 
 def _good(block: Float[np.ndarray, "m ..."], column: Column) -> Bool[np.ndarray, "..."]:
@@ -162,6 +166,29 @@ def find_layout(path: Path, file: h5py.File) -> Layout:
     raise FileFormatError(
         path, f"is HDF5 but no known layout of showers: it holds {names}. Known are {known}."
     )
+
+
+def find_energies(path: Path, file: h5py.File, layout: str | None) -> tuple[Column, h5py.Dataset]:
+    """Where the incident energies of an open file are, whatever its geometry.
+
+    Raises:
+        FileFormatError: There are none, or several.
+        UnknownNameError: The name of the layout is unknown.
+    """
+    form = find_layout(path, file) if layout is None else get_layout(layout)
+    columns = form.energies(file)
+    if len(columns) > 1:
+        names = ", ".join(repr(column.path) for column in columns)
+        raise FileFormatError(path, f"holds several sets of showers, with energies {names}.")
+    dataset = open_dataset(path, file, columns[0].path) if columns else None
+    if dataset is None:
+        name = repr(columns[0].path) if columns else "of incident energies"
+        raise FileFormatError(path, f"dataset {name} is missing. Layout {form.name} has {form.description}.")
+    if not _right_shape(columns[0], dataset):
+        raise FileFormatError(
+            path, f"dataset {columns[0].path!r} has shape {dataset.shape}, expected (n, 1) or (n,)."
+        )
+    return columns[0], dataset
 
 
 def _names(file: h5py.File) -> list[str]:
@@ -274,15 +301,13 @@ def _with_cache(dataset: h5py.Dataset) -> h5py.Dataset:
     return h5py.Dataset(h5py.h5d.open(file.id, name.encode(), access))
 
 
-def check_range(source: Source, start: int, stop: int | None) -> int:
+def check_range(path: Path, n_showers: int, start: int, stop: int | None) -> int:
     """The end of a range of showers, checked against what the file holds.
 
     Raises:
         ValueRangeError: The range is empty the wrong way round or reaches beyond the file.
     """
-    end = source.n_showers if stop is None else stop
-    if not 0 <= start <= end <= source.n_showers:
-        raise ValueRangeError(
-            f"{source.path}: holds {source.n_showers} showers; start={start}, stop={stop} does not fit."
-        )
+    end = n_showers if stop is None else stop
+    if not 0 <= start <= end <= n_showers:
+        raise ValueRangeError(f"{path}: holds {n_showers} showers; start={start}, stop={stop} does not fit.")
     return end
