@@ -22,7 +22,6 @@ __all__ = [
     "CheckpointError",
     "EnergyRangeError",
     "NonFiniteError",
-    "MissingExtraError",
     "CaloForgeWarning",
     "ImplausibleEnergyWarning",
 ]
@@ -108,14 +107,6 @@ class EnergyRangeError(CaloForgeError, ValueError):
 
 class NonFiniteError(CaloForgeError, ArithmeticError):
     """A loss or a sample is NaN or infinite."""
-
-
-class MissingExtraError(CaloForgeError, ImportError):
-    """An optional dependency is not installed."""
-
-    def __init__(self, module: str, *, extra: str, purpose: str) -> None:
-        self.module, self.extra, self.purpose = module, extra, purpose
-        super().__init__(f"{purpose} needs {module!r}: pip install 'caloforge[{extra}]'.")
 
 
 class CaloForgeWarning(UserWarning):
