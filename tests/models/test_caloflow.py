@@ -7,6 +7,7 @@ import torch
 from caloforge.errors import ConfigError, UnknownNameError
 from caloforge.geometry import catalogue, get_geometry
 from caloforge.models import FAMILIES, build_model
+from caloforge.models.caloflow import CaloFlow
 from caloforge.recipes import load_recipe
 from caloforge.seeding import ShowerNoise
 from caloforge.showers import Showers
@@ -176,3 +177,50 @@ def test_fit_sees_the_whole_file_and_every_mirror_image(monkeypatch):
     assert int((brightest > stage.step.threshold).sum()) == len(images) == 4
     stage.fit(showers[np.arange(29, -1, -1)], seed=1)
     torch.testing.assert_close(brightest, stage.step.threshold * stage.step.brightest.exp())
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [{}, {"residual": True, "depth": 2}, {"depth": 0, "bins": 5}, {"blocks": 3, "hidden": 9}],
+    ids=str,
+)
+def test_parameters_are_counted_without_building(shape):
+    settings = {**TINY, "shape": TINY["shape"] | shape}
+    assert CaloFlow.count_parameters(settings, TOY) == tiny(TOY, **shape).n_parameters()
+
+
+@pytest.mark.parametrize(
+    ("hidden", "match"),
+    [
+        (100_000_000, r"would have about 10\^16 parameters \(about 10\^16 bytes in float32\)"),
+        (10**30, r"about 10\^60 parameters"),
+        (60_000, r"would have [\d,]{13} parameters .* at most 2,000,000,000"),
+    ],
+)
+def test_a_model_that_is_too_large(hidden, match):
+    with pytest.raises(ConfigError, match=match):
+        tiny(TOY, hidden=hidden)
+
+
+NAN, INF = float("nan"), float("inf")
+
+
+@pytest.mark.parametrize(
+    ("section", "name", "values"),
+    [
+        *((section, name, (0, -1)) for section in ("energies", "shape") for name in ("blocks", "hidden")),
+        *((section, "depth", (-1,)) for section in ("energies", "shape")),
+        *((section, "alpha", (0.0, 0.5, -1e-6, NAN, INF)) for section in ("energies", "shape")),
+        *((section, "bound", (0.0, -1.0, NAN, INF)) for section in ("energies", "shape")),
+        *((section, "min_slope", (0.0, NAN)) for section in ("energies", "shape")),
+        *((section, "permutation_seed", (-1, 2**63)) for section in ("energies", "shape")),
+        ("energies", "max_e_ratio", (0.0, -1.0, NAN, INF)),
+        ("energies", "noise", (-1e-3, NAN, INF)),
+        ("shape", "threshold", (0.0, -1.0, NAN, INF)),
+        ("shape", "dropout", (-0.1, 1.0, NAN)),
+    ],
+)
+def test_values_that_make_no_sense(section, name, values):
+    for value in values:
+        with pytest.raises(ConfigError, match=rf"{name}.*{value}|bound must be positive and finite"):
+            build_model("caloflow", {**TINY, section: TINY[section] | {name: value}}, TOY)

@@ -14,7 +14,8 @@ from safetensors.torch import load_file, save_file
 import caloforge
 import caloforge.geometry
 from caloforge.errors import CheckpointError, OutputError
-from caloforge.models.checkpoint import load_checkpoint, read_header, save_model
+from caloforge.models.caloflow import CaloFlow
+from caloforge.models.checkpoint import load_checkpoint, read_header, save_model, weights_id
 from caloforge.training import initial_model
 from support.tiny_runs import GEOMETRY, file_size_limit, tiny_config, tiny_showers
 
@@ -60,7 +61,7 @@ def test_round_trip(path, model):
     assert not any(p.requires_grad for p in loaded.parameters())
     assert header.geometry == GEOMETRY
     assert (header.family, header.version) == ("caloflow", caloforge.__version__)
-    assert header.provenance == {"recipe": "tiny", "seed": 3}
+    assert header.provenance == {"recipe": "tiny", "seed": 3, "weights_id": weights_id(model.state_dict())}
     assert header == read_header(path)
     assert [entry.name for entry in path.parent.iterdir()] == [path.name]
 
@@ -100,7 +101,7 @@ def test_saving_over_a_file_and_onto_a_full_disk(path, model):
         save_model(model, path, family="caloflow", provenance={})
     assert path.read_bytes() == before
     save_model(model, path, family="caloflow", provenance={"again": True})
-    assert read_header(path).provenance == {"again": True}
+    assert read_header(path).provenance == {"again": True, "weights_id": weights_id(model.state_dict())}
     assert [entry.name for entry in path.parent.iterdir()] == [path.name]
 
 
@@ -197,7 +198,7 @@ def test_a_header_that_is_none(path, raw, match):
         ({"settings": {"energies": {"hidden": -1}}}, "cannot be built"),
         ({"settings": {"shape": {"hidden": 10**12}}}, "cannot be built"),
         ({"settings": {"shape": {"hidden": 10**30}}}, "cannot be built"),
-        ({"settings": {"energies": {"blocks": 1}}}, "weights do not fit"),
+        ({"settings": {"energies": {"blocks": 1}}}, "weights do not fit|cannot be built"),
         ({"geometry": {}}, "damaged header"),
         ({"geometry": None}, "damaged header"),
         ({"provenance": "me"}, "provenance must be dict"),
@@ -237,6 +238,45 @@ def test_tensors_that_do_not_fit(path):
     refused(path, "weights do not fit its settings: .*Unexpected")
     rewrite(path, tensors={})
     refused(path, "weights do not fit its settings")
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"shape": {"blocks": 10**7}},
+        {"shape": {"hidden": 60_000}},
+        {"shape": {"depth": 10**8}},
+        {"energies": {"bins": 10**8, "min_bin": 1e-12}},
+    ],
+    ids=str,
+)
+def test_settings_of_a_model_that_the_file_cannot_hold(path, monkeypatch, settings):
+    """Refused before anything of it is built."""
+    monkeypatch.setattr(CaloFlow, "build", None)
+    rewrite(path, settings=settings)
+    refused(path, r"cannot be built: The model would have .* parameters .*at most 1,000,000")
+
+
+@pytest.mark.parametrize("order", [[0, 0], [0, 2], [-1, 0]])
+def test_an_order_that_is_no_permutation(path, order):
+    tensors = load_file(path)
+    name = next(name for name in tensors if name.startswith("energies") and name.endswith(".order"))
+    rewrite(path, tensors=tensors | {name: torch.tensor(order)})
+    refused(path, r"weights do not fit its settings: .*order is no permutation of 0\.\.1")
+
+
+@pytest.mark.parametrize("half", [None, "float16", "bfloat16"])
+def test_weights_id_is_of_the_weights(path, tmp_path, model, half):
+    """The same after loading and saving, whatever else is said; another with one other number."""
+    again, other = tmp_path / "again.safetensors", tmp_path / "other.safetensors"
+    save_model(model, path, family="caloflow", provenance={}, half=half)
+    loaded, header = load_checkpoint(path)
+    save_model(loaded, again, family="caloflow", provenance=header.provenance | {"more": 1}, half=half)
+    assert read_header(again).provenance["weights_id"] == header.provenance["weights_id"]
+    assert header.provenance["weights_id"] == weights_id(load_file(path))
+    loaded.shape.context_scale.mean[0] += 1
+    save_model(loaded, other, family="caloflow", provenance=header.provenance, half=half)
+    assert read_header(other).provenance["weights_id"] != header.provenance["weights_id"]
 
 
 def test_an_untrained_model(path):

@@ -2,7 +2,7 @@
 
 import abc
 from collections.abc import Sequence
-from typing import final
+from typing import Any, final
 
 import torch
 from jaxtyping import Float
@@ -53,8 +53,27 @@ class Permutation(Bijection):
         self.register_buffer("order", indices)
         self.register_buffer("inverse_order", torch.argsort(indices), persistent=False)
 
-    def _load_from_state_dict(self, *args: object, **kwargs: object) -> None:
-        super()._load_from_state_dict(*args, **kwargs)
+    def _load_from_state_dict(
+        self,
+        state_dict: dict[str, Any],
+        prefix: str,
+        local_metadata: dict[str, Any],
+        strict: bool,  # noqa: FBT001 - torch's signature
+        missing_keys: list[str],
+        unexpected_keys: list[str],
+        error_msgs: list[str],
+    ) -> None:
+        order = state_dict.get(f"{prefix}order")
+        if (
+            order is not None
+            and order.shape == self.order.shape
+            and sorted(order.tolist()) != list(range(len(order)))
+        ):
+            error_msgs.append(f"{prefix}order is no permutation of 0..{len(order) - 1}.")
+            return
+        super()._load_from_state_dict(
+            state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
+        )
         self.inverse_order.copy_(torch.argsort(self.order))
 
     def forward(

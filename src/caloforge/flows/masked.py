@@ -113,6 +113,17 @@ class MADE(nn.Module):
                     layer.weight.mul_(1e-2)
                     layer.bias.mul_(1e-2)
 
+    @staticmethod
+    def count_parameters(
+        *, n_features: int, n_context: int, n_params: int, hidden: int, depth: int, residual: bool = False
+    ) -> int:
+        """Parameters of a network of these sizes, masked ones included, without building it."""
+        n_layers, n_contexts = (2 * depth, 1 + depth) if residual else (depth, 1)
+        first = hidden * (n_features + 1)
+        contexts = n_contexts * hidden * (n_context + 1)
+        last = n_params * n_features * (hidden + 1)
+        return first + contexts + n_layers * hidden * (hidden + 1) + last
+
     def extra_repr(self) -> str:
         """Sizes for ``print(module)``."""
         return f"n_features={self.n_features}, n_params={self.n_params}, residual={self.residual}"

@@ -58,8 +58,8 @@ class RationalQuadratic:
     def __post_init__(self) -> None:
         if self.n_bins < 2:
             raise ConfigError(f"A spline needs at least 2 bins, got n_bins = {self.n_bins}.")
-        if self.bound <= 0:
-            raise ConfigError(f"The spline's bound must be positive, got {self.bound}.")
+        if not 0 < self.bound < math.inf:
+            raise ConfigError(f"The spline's bound must be positive and finite, got {self.bound}.")
         if not 0 < self.min_bin * self.n_bins < 1:
             raise ConfigError(
                 f"min_bin = {self.min_bin} leaves no room for {self.n_bins} bins; choose a smaller one."

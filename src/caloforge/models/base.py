@@ -30,7 +30,7 @@ class Stage(nn.Module, abc.ABC):
     """
 
     loss_name: ClassVar[str] = "nll"
-    """Label in logs and plots."""
+    """Label in progress displays."""
 
     @abc.abstractmethod
     def fit(self, showers: Showers, *, seed: int) -> None:
@@ -68,6 +68,15 @@ class ShowerModel(nn.Module, abc.ABC):
     @abc.abstractmethod
     def build(cls, settings: Mapping[str, Any], geometry: Geometry) -> "ShowerModel":
         """The model of plain-data ``settings`` (a recipe's ``[model]`` table) for a geometry, untrained."""
+
+    @classmethod
+    def count_parameters(cls, settings: Mapping[str, Any], geometry: Geometry) -> int:
+        """Parameters of the model that :meth:`build` would make, without making it.
+
+        A family that overrides it is protected from settings, in a recipe or a stranger's weights file, that
+        exhaust the memory; 0 means unknown and is let through.
+        """
+        return 0
 
     @property
     @abc.abstractmethod

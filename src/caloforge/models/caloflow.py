@@ -47,6 +47,14 @@ class CaloFlow(ShowerModel):
         """From a recipe's ``[model]`` table."""
         return cls(geometry, from_mapping(CaloFlowConfig, settings, where="model"))
 
+    @classmethod
+    def count_parameters(cls, settings: Mapping[str, Any], geometry: Geometry) -> int:
+        """Both flows' sizes, from the settings alone."""
+        config = from_mapping(CaloFlowConfig, settings, where="model")
+        return LayerEnergies.count_parameters(geometry, config.energies) + ShowerShape.count_parameters(
+            geometry, config.shape
+        )
+
     @property
     def settings(self) -> dict[str, Any]:
         """The table that builds this model."""

@@ -20,12 +20,22 @@ from caloforge.files import atomic_path
 from caloforge.geometry import Geometry
 from caloforge.models import build_model
 from caloforge.models.base import ShowerModel
+from caloforge.seeding import digest
 
-__all__ = ["FORMAT", "CheckpointHeader", "save_model", "read_header", "load_checkpoint", "load_weights"]
+__all__ = [
+    "FORMAT",
+    "CheckpointHeader",
+    "save_model",
+    "read_header",
+    "load_checkpoint",
+    "load_weights",
+    "weights_id",
+]
 
 FORMAT = 1
 _KEY = "caloforge"
 _HEADER_TYPES = {"version": str, "family": str, "settings": dict, "provenance": dict}
+_SMALL = 1_000_000  # parameters that any file may ask for
 _HALF = {"float16": torch.float16, "bfloat16": torch.bfloat16}
 
 
@@ -59,7 +69,7 @@ def save_model(
         model: The model.
         path: Target file; replaced if it exists.
         family: Its key in :data:`caloforge.models.FAMILIES`.
-        provenance: Where it comes from; JSON types.
+        provenance: Where it comes from; JSON types. ``weights_id`` is added, see :func:`weights_id`.
         half: ``"float16"`` or ``"bfloat16"`` rounds the flows' trainable weights to half the size;
             preprocessing keeps its precision.
 
@@ -73,19 +83,30 @@ def save_model(
         tensors[name] = (
             tensor.detach().cpu().contiguous().to(_HALF[half] if half and weight else tensor.dtype)
         )
+    known = dict(provenance) | {"weights_id": weights_id(tensors)}
     header = {
         "format": FORMAT,
         "version": __version__,
         "family": family,
         "settings": model.settings,
         "geometry": model.geometry.to_dict(),
-        "provenance": dict(provenance),
+        "provenance": known,
     }
     with atomic_path(path) as part:
         try:
             save_file(tensors, part, metadata={_KEY: json.dumps(header)})
         except SafetensorError as err:  # wraps the operating system's error
             raise OSError(str(err)) from err
+
+
+def weights_id(tensors: Mapping[str, torch.Tensor]) -> str:
+    """Digest of a file's tensors: the same for the same numbers, whatever the header says beside them."""
+    parts = []
+    for name in sorted(tensors):
+        tensor = tensors[name].detach().cpu().contiguous()
+        parts.append(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        parts.append(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest(b"".join(parts))
 
 
 def read_header(path: Path) -> CheckpointHeader:
@@ -148,7 +169,9 @@ def load_checkpoint(
     """
     header = read_header(path)
     try:
-        model = build_model(header.family, header.settings, header.geometry)
+        # A file holds at least half of a model's parameters (the rest is masked), in two bytes or more each.
+        max_parameters = max(_SMALL, 4 * path.stat().st_size)
+        model = build_model(header.family, header.settings, header.geometry, max_parameters=max_parameters)
     except (CaloForgeError, ValueError, TypeError, RuntimeError, MemoryError, OverflowError) as err:
         problem = " ".join(str(err).split())[:300]
         raise CheckpointError(path, f"describes a model that cannot be built: {problem}") from err

@@ -4,6 +4,7 @@ References:
     C. Krause, D. Shih, CaloFlow, arXiv:2106.05285
 """
 
+import math
 import warnings
 from dataclasses import dataclass
 from typing import final
@@ -12,10 +13,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from caloforge.errors import CaloForgeWarning, ConfigError
+from caloforge.errors import CaloForgeWarning
 from caloforge.flows import MADE, AutoregressiveSpline, Chain, Flow, Permutation, RationalQuadratic
 from caloforge.geometry import Geometry
 from caloforge.models.base import Batch, Stage
+from caloforge.models.limits import check_at_least, check_between, check_flow
 from caloforge.preprocessing import LayerShares, Standardize
 from caloforge.seeding import derive_seed
 from caloforge.showers import Showers
@@ -54,6 +56,12 @@ class LayerEnergiesConfig:
     permutation_seed: int = 1
     """Seed of the fixed permutations; part of the model."""
 
+    def __post_init__(self) -> None:
+        check_flow(self, where="model.energies")
+        check_at_least(0, self.noise, name="model.energies.noise")
+        if self.max_e_ratio is not None:
+            check_between(0, self.max_e_ratio, math.inf, name="model.energies.max_e_ratio")
+
 
 @final
 class LayerEnergies(Stage):
@@ -61,28 +69,23 @@ class LayerEnergies(Stage):
 
     def __init__(self, geometry: Geometry, config: LayerEnergiesConfig) -> None:
         super().__init__()
-        if config.blocks < 1:
-            raise ConfigError(f"energies.blocks must be at least 1, got {config.blocks}.")
         self.config, self.n_layers = config, geometry.n_layers
         self.shares = LayerShares(self.n_layers, alpha=config.alpha)
         self.context_scale = Standardize(1)
         self.scale = Standardize(self.n_layers) if config.standardize else None
-        spline = RationalQuadratic(
-            n_bins=config.bins, bound=config.bound, min_bin=config.min_bin, min_slope=config.min_slope
-        )
+        spline = _spline(config)
         generator = torch.Generator().manual_seed(config.permutation_seed)
         chain: list[AutoregressiveSpline | Permutation] = []
         for _ in range(config.blocks):
-            made = MADE(
-                n_features=self.n_layers,
-                n_context=1,
-                n_params=spline.n_params,
-                hidden=config.hidden,
-                depth=config.depth,
-            )
+            made = MADE(**_made_sizes(geometry, config), residual=False)
             order = torch.randperm(self.n_layers, generator=generator).tolist()
             chain += [AutoregressiveSpline(made, spline), Permutation(order)]
         self.flow = Flow(Chain(chain))
+
+    @staticmethod
+    def count_parameters(geometry: Geometry, config: LayerEnergiesConfig) -> int:
+        """Parameters of such a flow, without building it."""
+        return config.blocks * MADE.count_parameters(**_made_sizes(geometry, config), residual=False)
 
     def fit(self, showers: Showers, *, seed: int) -> None:
         """Estimate the largest energy ratio, the context's scale and, if asked, the features'."""
@@ -142,3 +145,19 @@ class LayerEnergies(Stage):
     @staticmethod
     def _log_e_inc(e_inc: Tensor) -> Tensor:
         return e_inc.log10()[:, None]
+
+
+def _spline(config: LayerEnergiesConfig) -> RationalQuadratic:
+    return RationalQuadratic(
+        n_bins=config.bins, bound=config.bound, min_bin=config.min_bin, min_slope=config.min_slope
+    )
+
+
+def _made_sizes(geometry: Geometry, config: LayerEnergiesConfig) -> dict[str, int]:
+    return {
+        "n_features": geometry.n_layers,
+        "n_context": 1,
+        "n_params": _spline(config).n_params,
+        "hidden": config.hidden,
+        "depth": config.depth,
+    }

@@ -4,6 +4,7 @@ References:
     C. Krause, D. Shih, CaloFlow, arXiv:2106.05285
 """
 
+import math
 from dataclasses import dataclass
 from typing import Literal, final
 
@@ -15,6 +16,7 @@ from caloforge.errors import ConfigError
 from caloforge.flows import MADE, AutoregressiveSpline, Bijection, Chain, Flow, Permutation, RationalQuadratic
 from caloforge.geometry import Geometry
 from caloforge.models.base import Batch, Stage
+from caloforge.models.limits import check_between, check_flow
 from caloforge.preprocessing import Encoding, Standardize, voxel_step, voxel_symmetries
 from caloforge.seeding import derive_seed
 from caloforge.showers import Showers
@@ -62,6 +64,12 @@ class ShowerShapeConfig:
     permutation_seed: int = 2
     """Seed of the fixed permutations; part of the model."""
 
+    def __post_init__(self) -> None:
+        check_flow(self, where="model.shape")
+        check_between(0, self.threshold, math.inf, name="model.shape.threshold")
+        if not 0 <= self.dropout < 1:
+            raise ConfigError(f"model.shape.dropout must lie in [0, 1), got {self.dropout}.")
+
 
 @final
 class ShowerShape(Stage):
@@ -71,8 +79,6 @@ class ShowerShape(Stage):
 
     def __init__(self, geometry: Geometry, config: ShowerShapeConfig) -> None:
         super().__init__()
-        if config.blocks < 1:
-            raise ConfigError(f"shape.blocks must be at least 1, got {config.blocks}.")
         self.config, self.n_layers, self.n_voxels = config, geometry.n_layers, geometry.n_voxels
         sizes = [layer.n_voxels for layer in geometry.layers]
         self.step = voxel_step(
@@ -86,25 +92,21 @@ class ShowerShape(Stage):
         identity = torch.arange(self.n_voxels)[None]
         symmetries = voxel_symmetries(geometry) if config.symmetry == "all" else identity
         self.register_buffer("symmetries", symmetries, persistent=False)
-        spline = RationalQuadratic(
-            n_bins=config.bins, bound=config.bound, min_bin=config.min_bin, min_slope=config.min_slope
-        )
+        spline = _spline(config)
         orders = _orders(sizes, config.blocks, torch.Generator().manual_seed(config.permutation_seed))
         chain: list[Bijection] = []
         for block in range(config.blocks):
-            made = MADE(
-                n_features=self.n_voxels,
-                n_context=1 + self.n_layers,
-                n_params=spline.n_params,
-                hidden=config.hidden,
-                depth=config.depth,
-                residual=config.residual,
-                dropout=config.dropout,
-            )
+            made = MADE(**_made_sizes(geometry, config), residual=config.residual, dropout=config.dropout)
             chain.append(AutoregressiveSpline(made, spline))
             if block < config.blocks - 1:
                 chain.append(Permutation(orders[block]))
         self.flow = Flow(Chain(chain))
+
+    @staticmethod
+    def count_parameters(geometry: Geometry, config: ShowerShapeConfig) -> int:
+        """Parameters of such a flow, without building it."""
+        sizes = _made_sizes(geometry, config)
+        return config.blocks * MADE.count_parameters(**sizes, residual=config.residual)
 
     def fit(self, showers: Showers, *, seed: int) -> None:
         """Estimate the scales of the context and, if asked, of the voxels' features."""
@@ -163,6 +165,22 @@ class ShowerShape(Stage):
     def _logs(e_layer: Tensor, e_inc: Tensor) -> Tensor:
         # One keV keeps the logarithm of an empty layer finite, as in CaloFlow (1e-8 of 100 GeV).
         return torch.cat([e_inc[:, None].log10(), (e_layer + keV).log10()], dim=1)
+
+
+def _spline(config: ShowerShapeConfig) -> RationalQuadratic:
+    return RationalQuadratic(
+        n_bins=config.bins, bound=config.bound, min_bin=config.min_bin, min_slope=config.min_slope
+    )
+
+
+def _made_sizes(geometry: Geometry, config: ShowerShapeConfig) -> dict[str, int]:
+    return {
+        "n_features": geometry.n_voxels,
+        "n_context": 1 + geometry.n_layers,
+        "n_params": _spline(config).n_params,
+        "hidden": config.hidden,
+        "depth": config.depth,
+    }
 
 
 def _orders(sizes: list[int], blocks: int, generator: torch.Generator) -> list[list[int]]:
