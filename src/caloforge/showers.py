@@ -104,7 +104,7 @@ class Showers:
             >>> from caloforge.geometry import get_geometry
             >>> voxels = np.arange(504.0)[None]
             >>> showers = Showers(e_inc=np.array([1000.0]), voxels=voxels, geometry=get_geometry("calogan"))
-            >>> np.count_nonzero(showers.above(500.0).voxels)
+            >>> int(np.count_nonzero(showers.above(500.0).voxels))
             4
         """
         check_threshold(threshold)
