@@ -101,7 +101,7 @@ def test_bad_requests(generator):
         generator.sample(np.full((2, 1), 5e4), seed=1)
     with pytest.raises(ValueRangeError, match="not finite and positive, first at index 1: nan MeV"):
         generator.sample([5e4, np.nan], seed=1)
-    with pytest.raises(ValueRangeError, match="start must not be negative"):
+    with pytest.raises(ValueRangeError, match="start must lie in 0"):
         generator.sample([5e4], seed=1, start=-1)
     for seed in (-1, 2**64):
         with pytest.raises(ValueRangeError, match="seed"):
@@ -129,3 +129,16 @@ def test_block_size():
     assert block_size(get_geometry("calogan")) == 1024
     assert block_size(geometry_of(cartesian(100, 100))) == 256
     assert block_size(geometry_of(cartesian(3000, 3000))) == 1
+
+
+@pytest.mark.parametrize("wrong", [1.5, True, "1", None, np.float64(2), -1, 2**70])
+def test_seed_and_start_are_whole_numbers(generator, wrong):
+    for name in ("seed", "start"):
+        with pytest.raises(ValueRangeError, match=rf"^{name} must (be a whole number|lie in)"):
+            generator.sample([5e4], **{"seed": 1, name: wrong})
+
+
+def test_the_last_start_and_numpy_integers(generator):
+    assert len(generator.sample([5e4], seed=2**64 - 1, start=2**48)) == 1
+    same = [generator.sample([5e4], seed=seed).voxels for seed in (3, np.int64(3))]
+    np.testing.assert_array_equal(*same)

@@ -3,6 +3,7 @@
 import json
 import multiprocessing
 import os
+import pickle
 import signal
 import time
 from dataclasses import fields, replace
@@ -20,6 +21,8 @@ from caloforge.errors import (
     ValueRangeError,
 )
 from caloforge.generation import GenerationJob, GivenEnergies, Spectrum, load_model, run_job
+from caloforge.generation.parts import PartsFolder
+from caloforge.generation.workers import _do_shard
 from caloforge.io import LAYOUTS, read
 from support.tiny_runs import GEOMETRY, file_size_limit, python
 
@@ -35,8 +38,6 @@ def job(run, tmp_path):
         energies=Spectrum(low=2e3, high=9e4, shape="log-uniform"),
         seed=11,
         output=tmp_path / "out.h5",
-        block=1024,
-        n_voxels=GEOMETRY.n_voxels,
         shard_bytes=SHARD,
     )
 
@@ -87,7 +88,7 @@ def test_shard_sizes(job, expected, n_blocks):
 
 def test_a_default_shard_is_about_16_megabytes(job):
     (default,) = (field.default for field in fields(job) if field.name == "shard_bytes")
-    job = replace(job, shard_bytes=default, n_voxels=504)
+    job = replace(job, shard_bytes=default, weights="caloflow-eplus")
     assert job.shard_size == 8 * 1024
 
 
@@ -165,6 +166,118 @@ def test_shards_of_an_interrupted_run(job, expected):
     check_sample(job.output, expected)
 
 
+@pytest.mark.parametrize("options", [{}, {"resume": True}, {"overwrite": True}])
+@pytest.mark.parametrize("name", ["thesis.tex", "1.h5", "000001.h5/data", ".job.json.part"])
+def test_foreign_files_in_the_parts_are_kept(job, options, name):
+    mine = job.parts / name
+    mine.parent.mkdir(parents=True)
+    mine.write_text("mine")
+    (job.parts / "000000.h5").touch()
+    with pytest.raises(OutputError, match=r"parts: holds files that are not of a run \("):
+        run_job(job, **options)
+    assert mine.read_text() == "mine"
+    assert (job.parts / "000000.h5").exists()
+
+
+def test_foreign_files_that_come_during_a_run_are_kept(job, expected):
+    run_job(job, on_showers=lambda n: (job.parts / "notes.txt").write_text("mine"))
+    assert [path.name for path in job.parts.iterdir()] == ["notes.txt"]
+    np.testing.assert_array_equal(read(job.output).voxels, expected.voxels)
+
+
+def test_the_parts_are_no_folder(job, tmp_path):
+    job.parts.write_text("mine")
+    for options in ({}, {"resume": True}, {"overwrite": True}):
+        with pytest.raises(OutputError, match="parts: is no folder"):
+            run_job(job, **options)
+    assert job.parts.read_text() == "mine"
+    job.parts.unlink()
+    (tmp_path / "elsewhere").mkdir()
+    job.parts.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(OutputError, match="parts: is no folder"):
+        run_job(job, overwrite=True)
+
+
+def test_more_showers_than_the_disk_holds(job):
+    for n_showers in (10**14, 2**48):
+        with pytest.raises(OutputError, match="cannot fit on this disk: 8 bytes each"):
+            run_job(replace(job, n_showers=n_showers))
+    with pytest.raises(ValueRangeError, match="n_showers must lie in"):
+        replace(job, n_showers=2**48 + 1)
+    assert not list(job.output.parent.iterdir())
+
+
+def test_very_many_shards_are_not_counted_one_by_one(job, monkeypatch):
+    monkeypatch.setattr("shutil.disk_usage", lambda path: (2**60, 0, 2**60))
+    many = replace(job, n_showers=10**12)
+    stop_after_first = []
+
+    def stop(n):
+        stop_after_first.append(n)
+        if len(stop_after_first) == 3:
+            raise Stop
+
+    with pytest.raises(Stop):
+        run_job(many, on_showers=stop)
+    assert stop_after_first == [0, 1024, 1024]
+
+
+@pytest.mark.parametrize("n_showers", [3500, 10])
+def test_killed_between_the_last_two_steps(job, expected, n_showers, monkeypatch):
+    job = replace(job, n_showers=n_showers)
+
+    def kill(self):
+        raise Stop
+
+    with monkeypatch.context() as patch:
+        patch.setattr(PartsFolder, "remove", kill)
+        with pytest.raises(Stop):
+            run_job(job)
+    before = job.output.read_bytes()
+    with pytest.raises(ConfigError, match=r"belongs to another run \(different: seed\)"):
+        run_job(replace(job, seed=12), resume=True)
+    done = []
+    assert run_job(job, resume=True, on_showers=done.append) == job.output
+    assert done == [n_showers]
+    assert job.output.read_bytes() == before
+    check_sample(job.output, expected[:n_showers])
+
+
+def test_an_old_output_is_not_taken_for_the_joined_one(job, expected, monkeypatch):
+    """Killed in the moment before it would have been replaced."""
+    job.output.write_bytes(b"old")
+
+    def kill(*args):
+        raise Stop
+
+    with monkeypatch.context() as patch:
+        patch.setattr(GenerationJob, "parts", job.parts)
+        patch.setattr("caloforge.generation.job.real_path", kill)
+        with pytest.raises(Stop):
+            run_job(job, overwrite=True)
+    assert (job.parts / "joined.json").exists()
+    with pytest.raises(OutputError, match="exists already; choose"):
+        run_job(job, resume=True)
+    run_job(job, resume=True, overwrite=True)
+    check_sample(job.output, expected)
+
+
+def test_an_output_that_is_a_link(job, expected, tmp_path):
+    (tmp_path / "scratch").mkdir()
+    job.output.symlink_to(tmp_path / "scratch" / "big.h5")
+    assert job.parts == tmp_path / "scratch" / "big.h5.parts"
+    run_job(job)
+    assert job.output.is_symlink()
+    np.testing.assert_array_equal(read(tmp_path / "scratch" / "big.h5").voxels, expected.voxels)
+
+
+def test_a_job_goes_to_each_worker_once(job):
+    """A list of energies may be long; a task is the number of a shard."""
+    job = replace(job, energies=GivenEnergies(np.linspace(2e3, 9e4, 3500)))
+    assert len(pickle.dumps(job)) > 8 * 3500
+    assert len(pickle.dumps((_do_shard, 3))) < 100
+
+
 @pytest.mark.parametrize("content", ["", "[]", "null", "{}"])
 def test_a_damaged_journal(job, content):
     stop_after(1, job=job)
@@ -193,9 +306,10 @@ def test_other_weights_on_resume(job, run, tmp_path):
 
 def test_an_output_that_exists(job, expected):
     job.output.write_bytes(b"precious")
-    for resume in (False, True):
-        with pytest.raises(OutputError, match="exists already; choose another name or pass --overwrite"):
-            run_job(job, resume=resume)
+    with pytest.raises(OutputError, match="exists already; choose another name or pass --overwrite"):
+        run_job(job)
+    with pytest.raises(OutputError, match="no interrupted run is beside it: there is nothing to resume"):
+        run_job(job, resume=True)
     assert job.output.read_bytes() == b"precious"
     with pytest.raises(EnergyRangeError):
         run_job(replace(job, energies=Spectrum(low=1.0, high=1.0)), overwrite=True)
@@ -277,7 +391,7 @@ if __name__ == "__main__":
     weights, output, shard_bytes, workers = sys.argv[1:]
     job = GenerationJob(
         weights=weights, n_showers=200 * 1024 + 7, energies=Spectrum(low=2e3, high=9e4), seed=1,
-        output=Path(output), block=1024, n_voxels=6, shard_bytes=int(shard_bytes),
+        output=Path(output), shard_bytes=int(shard_bytes),
     )
     run_job(job, workers=int(workers), resume=True)
 """
@@ -302,3 +416,24 @@ def test_killed_twice(run, tmp_path, workers):
     e_inc = Spectrum(low=2e3, high=9e4).e_inc(1, 0, 200 * 1024 + 7)
     check_sample(output, load_model(run).sample(e_inc, seed=1))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["job.py", "out.h5"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("n_shards", [0, 3])
+def test_interrupted_workers_end_at_once(run, tmp_path, n_shards):
+    script, output = tmp_path / "job.py", tmp_path / "out.h5"
+    script.write_text(KILLED)
+    process = python(script, run, output, SHARD, 2, start_new_session=True)
+    while (
+        len(list(tmp_path.glob("out.h5.parts/0*.h5"))) < n_shards or not (tmp_path / "out.h5.parts").exists()
+    ):
+        time.sleep(0.01)
+        assert process.poll() is None, process.communicate()[1]
+    time.sleep(0.2)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+    begin = time.monotonic()
+    _, errors = process.communicate(timeout=60)
+    assert time.monotonic() - begin < 5
+    assert errors.count("Traceback") == 1, errors  # that of the script itself
+    assert not list(tmp_path.glob("out.h5.parts/.*"))
+    assert output.with_name("out.h5.parts").exists() == bool(list(tmp_path.glob("out.h5.parts/0*.h5")))

@@ -110,7 +110,7 @@ def subprocess_environment() -> dict[str, str]:
     return os.environ | {"OMP_NUM_THREADS": "1", "NO_COLOR": "1", "PYTHONPATH": tests}
 
 
-def python(*args: object) -> subprocess.Popen[str]:
+def python(*args: object, start_new_session: bool = False) -> subprocess.Popen[str]:
     """A Python process in that environment."""
     return subprocess.Popen(
         [sys.executable, *map(str, args)],
@@ -118,6 +118,7 @@ def python(*args: object) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        start_new_session=start_new_session,
     )
 
 

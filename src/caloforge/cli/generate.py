@@ -33,7 +33,9 @@ def generate(
     allow_extrapolation: Annotated[
         bool, typer.Option("--allow-extrapolation", help="Accept energies outside the trained range.")
     ] = False,
-    resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Continue an interrupted run; one that has finished is an error.")
+    ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT if it exists.")] = False,
 ) -> None:
     """Generate showers into a file, in constant memory and resumable."""
@@ -43,16 +45,13 @@ def generate(
 
     from caloforge.cli.progress import progress_bar
     from caloforge.errors import ConfigError
-    from caloforge.generation import GenerationJob, GivenEnergies, block_size, run_job
-    from caloforge.models.checkpoint import read_header
-    from caloforge.models.zoo import find_weights
+    from caloforge.generation import GenerationJob, GivenEnergies, run_job
 
     source = _energy_source(energy, energies, spectrum)
     if n_showers is None:
         if not isinstance(source, GivenEnergies):
             raise ConfigError("Say how many showers: -n N.")
         n_showers = len(source.values)
-    geometry = read_header(find_weights(model)).geometry
     job = GenerationJob(
         weights=model,
         n_showers=n_showers,
@@ -62,8 +61,6 @@ def generate(
         layout=layout,
         compression=compression,
         device=device,
-        block=block_size(geometry),
-        n_voxels=geometry.n_voxels,
     )
     console = Console(stderr=True)
     begin = monotonic()
@@ -82,7 +79,7 @@ def generate(
             if job.parts.is_dir():
                 console.print(f"Finished parts are in {job.parts}; --resume continues.", highlight=False)
             raise
-    typer.echo(f"{output}: {n_showers:,} showers of {geometry.describe()} in {monotonic() - begin:.1f} s")
+    typer.echo(f"{output}: {n_showers:,} showers of {job.geometry.describe()} in {monotonic() - begin:.1f} s")
 
 
 def _energy_source(energy: float | None, energies: str | None, spectrum: str) -> "EnergySource":

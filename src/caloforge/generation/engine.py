@@ -27,6 +27,11 @@ from caloforge.units import GeV
 
 __all__ = ["ShowerGenerator", "load_model", "block_size"]
 
+MAX_SEED = 2**64 - 1
+MAX_SHOWERS = (
+    2**48
+)  # far beyond any disk; a shower's random numbers are found by a 64-bit product with its index
+
 _MAX_BLOCK = 1024
 _BLOCK_VALUES = 2**22
 _TOLERANCE = 0.01  # a flat spectrum's extreme draws stay inside its limits; one per cent gives them back
@@ -74,6 +79,15 @@ def check_device(device: torch.device | str) -> torch.device:
     return found
 
 
+def check_whole(name: str, value: object, *, least: int = 0, greatest: int) -> int:
+    """A whole number in a range; raises :class:`ValueRangeError` for any other, and for truth values."""
+    if isinstance(value, bool | np.bool_) or not isinstance(value, int | np.integer):
+        raise ValueRangeError(f"{name} must be a whole number, got {value!r}.")
+    if not least <= value <= greatest:
+        raise ValueRangeError(f"{name} must lie in {least} .. {greatest}, got {value}.")
+    return int(value)
+
+
 @final
 class ShowerGenerator:
     """A trained model with its calorimeter, energy range and provenance; draws showers."""
@@ -119,12 +133,13 @@ class ShowerGenerator:
 
         Raises:
             EnergyRangeError: An energy lies more than 1 % outside the trained range.
-            ValueRangeError: An energy is not finite and positive, or seed or start is negative.
+            ValueRangeError: An energy is not finite and positive, or seed or start is negative,
+                too large or no whole number.
             NonFiniteError: The model gave NaN or infinity.
         """
         energies = np.asarray(e_inc, dtype=np.float64)
-        if start < 0:
-            raise ValueRangeError(f"start must not be negative, got {start}.")
+        seed = check_whole("seed", seed, greatest=MAX_SEED)
+        start = check_whole("start", start, greatest=MAX_SHOWERS)
         self.check_energies(GivenEnergies(energies), allow_extrapolation=allow_extrapolation)
         stop = start + len(energies)
         parts = [

@@ -1,34 +1,40 @@
 """Long generation runs as shards: each a pure function of its index, written whole, kept until all are there.
 
 A run writes ``OUT.parts/`` with a description of itself and one file per finished shard; the last step joins
-them to ``OUT`` and removes the folder. A run that was killed starts again and does only what is missing.
+them to ``OUT`` and removes the folder. A run that was killed starts again and does only what is missing. Files
+in the folder that no run writes are never touched.
 """
 
-import json
-import multiprocessing
-import os
 import shutil
-import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_EXCEPTION, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, final
 
-from caloforge.errors import CaloForgeError, ConfigError, OutputError, ValueRangeError
-from caloforge.files import atomic_path, check_output, explain_os_error
+from caloforge.errors import ConfigError, OutputError, ValueRangeError
+from caloforge.files import check_output, explain_os_error, real_path
 from caloforge.generation.energies import EnergySource, GivenEnergies
-from caloforge.generation.engine import ShowerGenerator, load_model
+from caloforge.generation.engine import (
+    MAX_SEED,
+    MAX_SHOWERS,
+    ShowerGenerator,
+    block_size,
+    check_whole,
+    load_model,
+)
+from caloforge.generation.parts import PartsFolder
+from caloforge.generation.workers import in_processes
+from caloforge.geometry import Geometry
 from caloforge.io import ShowerWriter, read_chunks
+from caloforge.models.checkpoint import read_header
 from caloforge.models.zoo import find_weights
 from caloforge.seeding import digest
 from caloforge.showers import Showers
 
 __all__ = ["GenerationJob", "run_job"]
 
-_JOB_FILE = "job.json"
-_WHOLE_FILE = "whole.h5"
+_LEAST_BYTES = 8  # per shower: its incident energy; the voxels, which hardly compress, are many times that
 
 
 @final
@@ -45,27 +51,31 @@ class GenerationJob:
     layout: str = "calochallenge"
     compression: int = 1
     device: str = "cpu"
-    block: int
-    """Showers per block of the engine; shards are whole blocks."""
-    n_voxels: int
-    """Voxels per shower; sets the shard size."""
     shard_bytes: int = 2**24
     """About how many bytes of voxels a shard has; a run that is killed loses up to one per worker."""
 
     def __post_init__(self) -> None:
-        if not 0 <= self.seed < 2**64:
-            raise ValueRangeError(f"A seed must lie in 0 .. 2^64 - 1, got {self.seed}.")
-        if self.n_showers < 1:
-            raise ConfigError(f"At least one shower is needed, got {self.n_showers}.")
+        check_whole("seed", self.seed, greatest=MAX_SEED)
+        check_whole("n_showers", self.n_showers, least=1, greatest=MAX_SHOWERS)
         if isinstance(self.energies, GivenEnergies) and len(self.energies.values) < self.n_showers:
             raise ValueRangeError(
                 f"{self.n_showers} showers need as many incident energies, got {len(self.energies.values)}."
             )
 
+    @cached_property
+    def geometry(self) -> Geometry:
+        """The calorimeter of the weights; only their header is read."""
+        return read_header(find_weights(self.weights)).geometry
+
+    @property
+    def block(self) -> int:
+        """Showers per block of the engine; shards are whole blocks."""
+        return block_size(self.geometry)
+
     @property
     def shard_size(self) -> int:
         """Showers per shard: whole blocks, about ``shard_bytes`` of voxels."""
-        blocks = max(1, self.shard_bytes // (4 * self.n_voxels * self.block))
+        blocks = max(1, self.shard_bytes // (4 * self.geometry.n_voxels * self.block))
         return blocks * self.block
 
     @property
@@ -76,11 +86,12 @@ class GenerationJob:
     @property
     def parts(self) -> Path:
         """Folder of the finished shards."""
-        return self.output.with_name(f"{self.output.name}.parts")
+        target = real_path(self.output)
+        return target.with_name(f"{target.name}.parts")
 
     def shard_path(self, shard: int) -> Path:
         """File of a shard."""
-        return self.parts / f"{shard:06d}.h5"
+        return PartsFolder(self.parts).shard(shard)
 
     def shard_count(self, shard: int) -> int:
         """Showers of a shard; the last may have fewer."""
@@ -143,7 +154,9 @@ def run_job(
     Args:
         job: The sample.
         workers: Processes; each does whole shards. The sample does not depend on it.
-        resume: Continue a run that was interrupted.
+        resume: Continue a run that was interrupted. One that has finished is an error, since its output
+            cannot be told from another's; only if it was killed between its last two steps, the removal of the
+            shards is made up for.
         overwrite: Replace the output, and drop the shards of an interrupted run.
         allow_extrapolation: Accept energies outside the trained range.
         on_showers: Told how many more showers are done.
@@ -155,110 +168,61 @@ def run_job(
     """
     if workers < 1:
         raise ConfigError(f"At least one worker is needed, got {workers}.")
-    check_output(job.output, overwrite=overwrite)
+    parts = PartsFolder(job.parts)
+    if resume and parts.joined_to(job.output):
+        parts.check_journal(job.fingerprint())
+        parts.remove()
+        on_showers(job.n_showers)
+        return job.output
+    _check_output(job, parts, resume=resume, overwrite=overwrite)
     generator = load_model(job.weights, device=job.device)
     generator.check_energies(job.energies, allow_extrapolation=allow_extrapolation)
-    _prepare(job, resume=resume, overwrite=overwrite)
-    missing = [shard for shard in range(job.n_shards) if not job.shard_path(shard).exists()]
-    on_showers(job.n_showers - sum(map(job.shard_count, missing)))
+    parts.open(job.fingerprint(), resume=resume, overwrite=overwrite)
+    finished = {shard for shard in parts.shards() if shard < job.n_shards}
+    missing = (shard for shard in range(job.n_shards) if shard not in finished)  # may be very many
+    on_showers(sum(map(job.shard_count, finished)))
+    workers = min(workers, job.n_shards - len(finished))
     try:
-        if min(workers, len(missing)) <= 1:
+        if workers <= 1:
             for shard in missing:
                 job.write_shard(generator, shard, on_showers)
         else:
-            _in_processes(job, missing, min(workers, len(missing)), on_showers)
+            in_processes(job, missing, workers, on_showers)
     except BaseException:
-        if not any(job.shard_path(shard).exists() for shard in range(job.n_shards)):
-            shutil.rmtree(job.parts, ignore_errors=True)  # nothing to resume from
+        parts.remove_temporaries()
+        if not parts.shards():
+            parts.remove()  # nothing to resume from
         raise
-    _join(job, generator, overwrite=overwrite)
+    _join(job, parts, generator, overwrite=overwrite)
     return job.output
 
 
-def _prepare(job: GenerationJob, *, resume: bool, overwrite: bool) -> None:
-    description = job.fingerprint()
-    journal = job.parts / _JOB_FILE
-    if job.parts.exists() and not resume:
-        if not overwrite:
-            raise OutputError(
-                job.parts, "holds an interrupted run; pass --resume to continue it or --overwrite."
-            )
-        shutil.rmtree(job.parts)
-    if job.parts.is_dir() and not journal.exists():
-        shutil.rmtree(job.parts)  # of nobody knows which run: killed before it could say
-    if journal.exists():
-        try:
-            known = json.loads(journal.read_text())
-        except ValueError:
-            known = {}
-        known = known if isinstance(known, dict) else {}
-        different = [key for key in description if known.get(key) != description[key]]
-        if different:
-            raise ConfigError(
-                f"{job.parts} belongs to another run (different: {', '.join(different)}); "
-                "repeat its options, or start anew with --overwrite."
-            )
-        return
-    try:
-        job.parts.mkdir(exist_ok=True)
-    except OSError as err:
-        raise explain_os_error(job.parts, err) from err
-    with atomic_path(journal) as part:
-        part.write_text(json.dumps(description, indent=1))
+def _check_output(job: GenerationJob, parts: PartsFolder, *, resume: bool, overwrite: bool) -> None:
+    """Fail before the model is loaded if the sample cannot be written."""
+    if resume and not overwrite and job.output.is_file() and not parts.path.exists():
+        raise OutputError(
+            job.output,
+            "exists already, and no interrupted run is beside it: there is nothing to resume. Choose another "
+            "name, or pass --overwrite to generate it anew.",
+        )
+    check_output(job.output, overwrite=overwrite)
+    parts.check()
+    todo = job.n_showers - sum(job.shard_count(k) for k in parts.shards() if resume and k < job.n_shards)
+    total, _, free = shutil.disk_usage(parts.path.parent)
+    if total and todo * _LEAST_BYTES > free:  # some file systems do not say
+        raise OutputError(
+            job.output,
+            f"{todo:,} showers cannot fit on this disk: {_LEAST_BYTES} bytes each, of their incident energies "
+            f"alone, are {todo * _LEAST_BYTES / 1e9:,.0f} GB, and {free / 1e9:,.0f} GB are free.",
+        )
 
 
-_worker_generator: ShowerGenerator | None = None
-
-
-def _start_worker(weights: str, device: str) -> None:
-    global _worker_generator
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    _worker_generator = load_model(weights, device=device)
-
-
-def _end_with_parent() -> None:
-    """A worker whose parent was killed would wait for work for ever."""
-    if (parent := multiprocessing.parent_process()) is not None:
-        parent.join()
-        os._exit(1)
-
-
-def _do_shard(job: GenerationJob, shard: int) -> int:
-    assert _worker_generator is not None
-    job.write_shard(_worker_generator, shard, lambda n: None)
-    return job.shard_count(shard)
-
-
-def _in_processes(
-    job: GenerationJob, missing: list[int], workers: int, on_showers: Callable[[int], None]
-) -> None:
-    # A fresh interpreter per worker: a forked one would inherit torch's thread pools in an unknown state.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(
-        workers, mp_context=context, initializer=_start_worker, initargs=(job.weights, job.device)
-    ) as pool:
-        pending = {pool.submit(_do_shard, job, shard) for shard in missing}
-        try:
-            while pending:
-                done, pending = wait(pending, return_when=FIRST_EXCEPTION, timeout=0.5)
-                for future in done:
-                    on_showers(future.result())
-        except BrokenProcessPool as err:
-            raise CaloForgeError(
-                f"A worker died (out of memory, or killed); finished shards are in {job.parts}. "
-                "Run again with --resume, perhaps with fewer --workers."
-            ) from err
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-
-
-def _join(job: GenerationJob, generator: ShowerGenerator, *, overwrite: bool) -> None:
+def _join(job: GenerationJob, parts: PartsFolder, generator: ShowerGenerator, *, overwrite: bool) -> None:
     """One file from all shards; a single shard already is the file."""
     whole = job.shard_path(0)
     if job.n_shards > 1:
         # Written among the shards, so that a run that is killed here leaves nothing beside the output.
-        whole = job.parts / _WHOLE_FILE
+        whole = parts.whole
         with ShowerWriter(
             whole,
             generator.geometry,
@@ -273,8 +237,9 @@ def _join(job: GenerationJob, generator: ShowerGenerator, *, overwrite: bool) ->
                 ):
                     writer.append(chunk)
     check_output(job.output, overwrite=overwrite)
+    parts.note_joined(whole)
     try:
-        whole.replace(job.output)
+        whole.replace(real_path(job.output))
     except OSError as err:
         raise explain_os_error(job.output, err) from err
-    shutil.rmtree(job.parts)
+    parts.remove()
