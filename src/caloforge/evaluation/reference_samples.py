@@ -41,6 +41,9 @@ def reference_sample(name: str) -> Showers:
     return io.read(_FOLDER / f"{name}.h5")
 
 
-def sample_of_particle(particle: str | None) -> str:
-    """Name of the shipped sample of a particle, ``"e+"`` say; that of e+ where the particle is not known."""
-    return _PARTICLES.get(particle or "", "eplus")
+def sample_of_particle(particle: object) -> str:
+    """Name of the shipped sample of a particle, ``"e+"`` say.
+
+    That of e+ for every other particle, and for whatever a provenance may hold in its place.
+    """
+    return _PARTICLES.get(particle, "eplus") if isinstance(particle, str) else "eplus"
