@@ -83,6 +83,26 @@ CASES = {
         (*TRAIN, "--set", "training.shape.epochs=0"),
         "epochs must be at least 1",
     ),
+    "info: long name": (("info", "x" * 300), "File name too long"),
+    "train: long name": ((*without(TRAIN, "-o"), "-o", "x" * 300), "File name too long"),
+    "train: long recipe": ((*RECIPE, "x" * 300), "File name too long"),
+    "generate: long model": (("generate", "x" * 300, *GENERATE[2:], "--energy", "50"), "File name too long"),
+    "generate: long output": (
+        (*without(GENERATE, "-o"), "--energy", "50", "-o", "x" * 253),
+        "File name too long",
+    ),
+    "generate: device as output": (
+        (*without(GENERATE, "-o"), "--energy", "50", "--overwrite", "-o", "/dev/null"),
+        "is a device, a pipe or a socket",
+    ),
+    "generate: far too many": (
+        (*without(GENERATE, "-n"), "--energy", "50", "-n", "100000000000000"),
+        "cannot fit on this disk",
+    ),
+    "generate: resume what is finished": (
+        (*without(GENERATE, "-o"), "--energy", "50", "-o", "text.h5", "--resume"),
+        "there is nothing to resume",
+    ),
     "train: seed": ((*TRAIN, "--seed", "-1"), "seed must not be negative"),
     "train: save-every": ((*TRAIN, "--save-every", "-1"), "--save-every"),
     "train: device": ((*TRAIN, "--device", "tpu9"), "Device 'tpu9' cannot be used"),

@@ -59,6 +59,15 @@ def _show_warning(
 _UsageError: Any = typer.BadParameter.__bases__[0]
 
 
+def _explain(err: OSError | MemoryError) -> str:
+    """What the operating system says, in one line, with the file if it names one."""
+    reason = " ".join((getattr(err, "strerror", None) or str(err)).split())
+    if isinstance(err, MemoryError):
+        return f"not enough memory: {reason}" if reason else "not enough memory."
+    where = "" if err.filename is None else f"{err.filename}: "
+    return f"{where}{reason or type(err).__name__}."
+
+
 def main() -> None:
     """Run the command line; the ``caloforge`` script."""
     warnings.showwarning = _show_warning
@@ -68,6 +77,9 @@ def main() -> None:
         # A call without arguments is a usage error too; its text is the help, which has been shown.
         if text := err.format_message() if isinstance(err, _UsageError) else str(err):
             typer.secho(f"error: {' '.join(text.split())}", fg=typer.colors.RED, err=True)
+        sys.exit(2)
+    except (OSError, MemoryError) as err:  # the last resort: most are turned into ours where they happen
+        typer.secho(f"error: {_explain(err)}", fg=typer.colors.RED, err=True)
         sys.exit(2)
     except typer.Abort:
         status = _INTERRUPTED
