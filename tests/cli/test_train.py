@@ -64,6 +64,25 @@ def test_a_loss_that_is_not_finite(caloforge, inputs, tmp_path):
     assert (run / "loss.png").is_file()
 
 
+def test_a_running_training_has_a_plot_and_the_hint_is_quoted(caloforge, inputs, tmp_path, monkeypatch):
+    from caloforge.cli import train
+
+    drawn = []
+    monkeypatch.setattr("caloforge.plotting.losses.plot_losses", lambda *paths: drawn.append(paths))
+    monkeypatch.setattr(train, "_DRAW_SECONDS", 0.0)
+    run = tmp_path / "my run"
+    code, out, _ = caloforge("train", "caloflow", *inputs, "-o", run, *SHORT)
+    assert code == 0
+    assert f"caloforge generate '{run}' -n" in out
+    assert drawn == [(run / "metrics.csv", run / "loss.png")] * 3  # an epoch of each stage, and the end
+
+
+def test_a_rank_without_other_processes(caloforge, inputs, tmp_path, monkeypatch):
+    monkeypatch.setenv("RANK", "1")
+    code, out, _ = caloforge("train", "caloflow", *inputs, "-o", tmp_path / "run", *SHORT)
+    assert (code, "best.safetensors" in out) == (0, True)
+
+
 def test_a_full_disk(caloforge, inputs, tmp_path):
     run = tmp_path / "run"
     with file_size_limit(4000):
@@ -71,7 +90,7 @@ def test_a_full_disk(caloforge, inputs, tmp_path):
     assert code == 2
     assert next(line for line in err.splitlines() if "error" in line).startswith(f"error: {run}/")
     assert "Traceback" not in err
-    assert sorted(path.name for path in run.iterdir()) == ["run.json"]
+    assert {path.name for path in run.iterdir()} <= {"run.json", "metrics.csv", "loss.png"}
     assert caloforge("train", "caloflow", *inputs, "-o", run, *SHORT, "--resume")[0] == 0
 
 

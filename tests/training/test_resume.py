@@ -21,6 +21,7 @@ from caloforge.errors import (
     UnknownNameError,
 )
 from caloforge.training import BEST, LAST, METRICS, STATE
+from caloforge.training.parallel import Processes, own_device
 from caloforge.training.state import load_state
 from support.tiny_runs import python, tiny_showers, train_tiny, write_inputs
 
@@ -157,6 +158,42 @@ def test_what_a_folder_refuses(tmp_path):
     assert not (tmp_path / "new").exists()
 
 
+def test_another_number_of_processes_or_device(tmp_path):
+    short = ("training.energies.epochs=1", "training.shape.epochs=1")
+    train_tiny(tmp_path, *short)
+    record = tmp_path / "run.json"
+    known = json.loads(record.read_text())
+    assert (known["processes"], known["device"]) == (1, "cpu")
+    for changed, match in (
+        ({"processes": 2}, "started with processes = 2, not 1"),
+        ({"device": "cuda"}, "started with kind of device = cuda, not cpu"),
+    ):
+        record.write_text(json.dumps(known | changed))
+        with pytest.raises(ConfigError, match=match):
+            train_tiny(tmp_path, *short, resume=True)
+    record.write_text(json.dumps({k: v for k, v in known.items() if k not in ("processes", "device")}))
+    train_tiny(tmp_path, *short, resume=True)
+
+
+def test_a_renamed_file_of_the_same_showers(tmp_path):
+    short = ("training.energies.epochs=1", "training.shape.epochs=1")
+    train_tiny(tmp_path, *short)
+    record = tmp_path / "run.json"
+    record.write_text(record.read_text().replace("showers.h5", "before.h5"))
+    train_tiny(tmp_path, *short, resume=True)
+
+
+def test_a_rank_counts_among_several_processes_only(monkeypatch):
+    for name, value in (("RANK", "1"), ("LOCAL_RANK", "1")):
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    assert Processes.from_environment() == Processes(rank=0, size=1)
+    assert own_device("cuda") == "cuda"
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert Processes.from_environment() == Processes(rank=1, size=2)
+    assert own_device("cuda") == "cuda:1"
+
+
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff", b"null"])
 def test_a_damaged_record(tmp_path, content):
     (tmp_path / "run.json").write_bytes(content)
@@ -238,7 +275,7 @@ def test_two_processes_are_one_up_to_rounding(tmp_path):
     finish(python(*TWO_PROCESSES, *command))
     check_same(tmp_path / "two", tmp_path / "one", exact=False)
     known = [json.loads((tmp_path / name / "run.json").read_text()) for name in ("one", "two")]
-    assert known[0] == known[1]
+    assert known[0] | {"processes": 2} == known[1]
 
 
 AGREE = """

@@ -9,9 +9,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from caloforge.errors import NonFiniteError, OutputError, ValueRangeError
+import caloforge
+from caloforge.errors import CheckpointError, NonFiniteError, OutputError, ValueRangeError
 from caloforge.generation import load_model
 from caloforge.models.checkpoint import load_checkpoint, read_header
+from caloforge.models.zoo import find_weights
 from caloforge.showers import Showers
 from caloforge.training import BEST, LAST, METRICS, STATE, split_showers
 from caloforge.training.state import load_state
@@ -200,3 +202,35 @@ def test_a_full_disk_leaves_the_files_of_the_epoch_before(tmp_path):
     load_checkpoint(tmp_path / BEST)
     train_tiny(tmp_path, resume=True)
     assert len(metrics(tmp_path)) == 4
+
+
+def test_weights_are_written_in_the_last_stage_only(tmp_path):
+    """Before it the stages to come are untrained, and nothing must generate with them."""
+    seen = []
+
+    def look(event):
+        if event.record is not None:
+            seen.append((event.stage, (tmp_path / BEST).exists(), (tmp_path / LAST).exists()))
+        if len(seen) == 1:
+            assert (tmp_path / STATE).exists()
+            assert (tmp_path / METRICS).exists()
+            with pytest.raises(CheckpointError, match=r"has not reached its last stage.*--resume"):
+                find_weights(tmp_path)
+
+    train_tiny(tmp_path, on_event=look)
+    assert seen == [("energies", False, False)] * 2 + [("shape", True, True)] * 2
+
+
+def test_weights_carry_settings_and_the_record_of_each_stages_best_epoch(run):
+    folder, _, _ = run
+    known = read_header(folder / BEST).provenance
+    assert known["config"] == json.loads((folder / "run.json").read_text())["config"]
+    assert known["caloforge"] == caloforge.__version__
+    expected = []
+    for stage in ("energies", "shape"):
+        rows = [row for row in metrics(folder) if row["stage"] == stage]
+        best = min(rows, key=lambda row: float(row["validation_loss"]))
+        expected.append((stage, int(best["epoch"]), float(best["validation_loss"])))
+    assert [(r["stage"], r["epoch"], r["validation_loss"]) for r in known["training"]] == expected
+    last = read_header(folder / LAST).provenance["training"]
+    assert [(r["stage"], r["epoch"]) for r in last] == [expected[0][:2], ("shape", 4)]

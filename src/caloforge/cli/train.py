@@ -1,6 +1,7 @@
 """``caloforge train``: a model from a file of showers."""
 
-import os
+import shlex
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,6 +11,8 @@ if TYPE_CHECKING:
     from caloforge.training import TrainingEvent
 
 __all__ = ["train"]
+
+_DRAW_SECONDS = 30.0  # between plots of the losses while training
 
 
 def train(
@@ -50,9 +53,9 @@ def train(
     from caloforge.plotting.losses import plot_losses
     from caloforge.recipes import load_recipe
     from caloforge.training import BEST, METRICS, DataFacts, RunConfig, check_folder, start_or_resume
-    from caloforge.training.parallel import own_device
+    from caloforge.training.parallel import Processes, own_device
 
-    is_main = os.environ.get("RANK", "0") == "0"
+    is_main = Processes.from_environment().is_main
     console = Console(stderr=True, quiet=not is_main, highlight=False, soft_wrap=True)
     if family not in FAMILIES:
         raise UnknownNameError("model family", family, FAMILIES)
@@ -68,7 +71,7 @@ def train(
     showers = io.read(data, geometry=geometry, start=start, stop=stop)
     facts = DataFacts.of(showers, file=data.name, start=start)
     console.print(f"{len(showers):,} showers of {showers.geometry.describe()} from {data}")
-    display = _Display(console)
+    display = _Display(console, output if is_main else None)
     try:
         with display.bar:
             start_or_resume(
@@ -88,20 +91,23 @@ def train(
         raise
     if is_main:
         plot_losses(output / METRICS, output / "loss.png")
-        typer.echo(
-            f"{output / BEST}: use it with caloforge generate {output} -n 1000 --energy 50 -o showers.h5"
-        )
+        run = shlex.quote(str(output))
+        typer.echo(f"{output / BEST}: use it with caloforge generate {run} -n 1000 --energy 50 -o showers.h5")
 
 
 class _Display:
-    """A bar per stage with the losses and the time to go; a line per epoch where there is no terminal."""
+    """A bar per stage with the losses and the time to go; a line per epoch where there is no terminal.
 
-    def __init__(self, console: "Console") -> None:  # type: ignore[name-defined]
+    Now and then it draws the losses into the run's folder, if one is given, so that a killed run has a plot.
+    """
+
+    def __init__(self, console: "Console", folder: Path | None = None) -> None:  # type: ignore[name-defined]
         from caloforge.cli.progress import progress_bar
 
         self.console, self.bar = console, progress_bar(console)
         self.n_records = 0
         """Epochs seen."""
+        self._folder, self._drawn = folder, time.monotonic()
         self._tasks: dict[str, int] = {}
         self._validation = ""
 
@@ -113,6 +119,7 @@ class _Display:
             self._validation = ""
         if event.record is not None:
             self.n_records += 1
+            self._draw()
             best = " (best)" if event.is_best else ""
             self._validation = f" validation {event.record.validation_loss:.4f}"
             if not self.console.is_terminal:
@@ -122,5 +129,13 @@ class _Display:
                 )
         done = event.epoch * event.per_epoch + event.iteration
         epoch = f"epoch {min(event.epoch + 1, event.n_epochs)}/{event.n_epochs}"
-        note = f"{epoch} loss {event.train_loss:.4f}{self._validation}"
+        note = f"{epoch} {event.loss_name} {event.train_loss:.4f}{self._validation}"
         self.bar.update(self._tasks[event.stage], completed=done, note=note)  # type: ignore[arg-type]
+
+    def _draw(self) -> None:
+        if self._folder is not None and time.monotonic() - self._drawn >= _DRAW_SECONDS:
+            from caloforge.plotting.losses import plot_losses
+            from caloforge.training import METRICS
+
+            plot_losses(self._folder / METRICS, self._folder / "loss.png")
+            self._drawn = time.monotonic()

@@ -12,7 +12,7 @@ from caloforge.models.checkpoint import read_header
 __all__ = ["find_weights", "shipped_weights", "weights_facts"]
 
 _FOLDER = Path(str(resources.files("caloforge"))) / "zoo"
-_BEST = "best.safetensors"
+_BEST, _STATE = "best.safetensors", "state.safetensors"
 
 
 def shipped_weights() -> dict[str, Path]:
@@ -30,6 +30,12 @@ def find_weights(name_or_path: str | Path) -> Path:
     path = Path(name_or_path)
     if path.is_dir():
         if not (path / _BEST).is_file():
+            if (path / _STATE).is_file():
+                raise CheckpointError(
+                    path,
+                    f"is a run that has not reached its last stage, so it holds no {_BEST} yet; continue it with "
+                    "`caloforge train ... --resume`.",
+                )
             raise CheckpointError(path, f"holds no {_BEST}; give the folder of a finished `caloforge train`.")
         return path / _BEST
     if path.is_file():

@@ -1,9 +1,10 @@
 """Training of any model on showers: one loop, resumable, on one or several processes."""
 
 from caloforge.training.config import RunConfig, StageConfig
+from caloforge.training.loop import BEST, LAST, METRICS, STATE, TrainingEvent
 from caloforge.training.run import RUN, DataFacts, check_folder, initial_model, start_or_resume
 from caloforge.training.state import EpochRecord
-from caloforge.training.trainer import BEST, LAST, METRICS, STATE, TrainingEvent, split_showers, train
+from caloforge.training.trainer import split_showers, train
 
 __all__ = [
     "BEST",

@@ -22,6 +22,12 @@ class Processes:
     rank: int = 0
     size: int = 1
 
+    @classmethod
+    def from_environment(cls) -> "Processes":
+        """As ``torchrun`` says; a ``RANK`` without other processes (some batch systems set it) means nothing."""
+        size = int(os.environ.get("WORLD_SIZE", "1"))
+        return cls(rank=int(os.environ.get("RANK", "0")), size=size) if size > 1 else cls()
+
     @property
     def is_main(self) -> bool:
         """Whether this process writes the files."""
@@ -41,33 +47,25 @@ class Processes:
             dist.all_reduce(value)
         return value
 
-    def any(self, flag: bool) -> bool:  # noqa: FBT001 - a predicate's value
-        """Whether the flag is set in any process, so that all stop together."""
-        return bool(self.total(torch.tensor(float(flag))).item() > 0) if self.size > 1 else flag
-
-    def wait(self) -> None:
-        """Until all are here."""
-        if self.size > 1:
-            dist.barrier()
-
 
 def own_device(device: str) -> str:
     """``cuda`` among several processes of a machine is the GPU of the process's own number."""
     rank = os.environ.get("LOCAL_RANK")
-    return f"cuda:{rank}" if device == "cuda" and rank is not None else device
+    several = Processes.from_environment().size > 1
+    return f"cuda:{rank}" if device == "cuda" and rank is not None and several else device
 
 
 @contextlib.contextmanager
 def process_group(device: torch.device) -> Iterator[Processes]:
     """Join the processes that ``torchrun`` started; alone, without it, there is nothing to join."""
-    size = int(os.environ.get("WORLD_SIZE", "1"))
-    if size == 1:
-        yield Processes()
+    processes = Processes.from_environment()
+    if processes.size == 1:
+        yield processes
         return
     if device.type == "cuda":
         torch.cuda.set_device(device)
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:
-        yield Processes(rank=dist.get_rank(), size=size)
+        yield processes
     finally:
         dist.destroy_process_group()

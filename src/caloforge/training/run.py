@@ -1,7 +1,6 @@
 """A training run as a folder: what was asked for, on which data, and where it stands."""
 
 import json
-import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,7 +22,9 @@ from caloforge.models import ShowerModel, build_model
 from caloforge.seeding import derive_seed, digest
 from caloforge.showers import Showers
 from caloforge.training.config import RunConfig
-from caloforge.training.trainer import BEST, SAVE_SECONDS, STATE, TrainingEvent, split_showers, train
+from caloforge.training.loop import BEST, STATE, TrainingEvent
+from caloforge.training.parallel import Processes
+from caloforge.training.trainer import SAVE_SECONDS, split_showers, train
 
 __all__ = ["RUN", "DataFacts", "check_folder", "initial_model", "start_or_resume"]
 
@@ -93,7 +94,7 @@ def start_or_resume(
 
     Raises:
         OutputError: The folder is not empty, or cannot be written.
-        ConfigError: Another configuration on resume.
+        ConfigError: Another configuration, number of processes or kind of device on resume.
         GeometryMismatchError: Other showers on resume.
         ValueRangeError: Too few showers.
     """
@@ -104,35 +105,42 @@ def start_or_resume(
     split_showers(
         len(showers), validation=config.validation, seed=config.seed
     )  # too few? before a folder is made
-    facts = asdict(data)
-    description = {
-        "recipe": recipe,
-        "config": config.to_dict(),
-        "data": facts,
-        "geometry": showers.geometry.to_dict(),
-    }
-    if int(os.environ.get("RANK", "0")) == 0:
+    processes = Processes.from_environment()
+    if processes.is_main:
+        description = {
+            "recipe": recipe,
+            "config": config.to_dict(),
+            "data": asdict(data),
+            "geometry": showers.geometry.to_dict(),
+            "processes": processes.size,
+            "device": torch.device(device).type,
+        }
         _claim(folder, description, resume=resume)
-    provenance = {
-        "recipe": recipe,
-        "data": facts,
-        "particle": data.particle,
-        "source": showers.provenance,
-        "validation": config.validation,
-        "seed": config.seed,
-        "weights_id": digest(json.dumps(description, sort_keys=True).encode()),
-        "torch": torch.__version__,
-    }
     return train(
         model,
         showers,
         config,
         folder,
         device=device,
-        provenance=provenance,
+        provenance=_provenance(config, showers, data, recipe=recipe),
         save_seconds=save_seconds,
         on_event=on_event,
     )
+
+
+def _provenance(config: RunConfig, showers: Showers, data: DataFacts, *, recipe: str) -> dict[str, Any]:
+    """What the weights say about where they come from."""
+    return {
+        "recipe": recipe,
+        "config": config.to_dict(),
+        "data": asdict(data),
+        "particle": data.particle,
+        "source": showers.provenance,
+        "validation": config.validation,
+        "seed": config.seed,
+        "caloforge": __version__,
+        "torch": torch.__version__,
+    }
 
 
 def check_folder(folder: Path, *, resume: bool) -> None:
@@ -175,7 +183,7 @@ def _check_same(record: Path, description: dict[str, Any]) -> None:
         raise FileFormatError(record, f"is no JSON ({err}); start a new run.") from err
     if not isinstance(known, dict):
         raise FileFormatError(record, "is not the record of a run; start a new one.")
-    if known.get("data") != description["data"] or known.get("geometry") != description["geometry"]:
+    if _same_data(known) != _same_data(description) or known.get("geometry") != description["geometry"]:
         raise GeometryMismatchError(
             f"{record.parent} was trained on other showers ({known.get('data')}) than those given "
             f"({description['data']}); give the same file and range, or start a new run."
@@ -185,6 +193,20 @@ def _check_same(record: Path, description: dict[str, Any]) -> None:
         raise ConfigError(
             f"{record.parent} was started with other settings ({', '.join(changed)}); repeat them, or start a new run."
         )
+
+    for name, what in (("processes", "processes"), ("device", "kind of device")):
+        # Runs of earlier versions do not say.
+        if known.get(name, description[name]) != description[name]:
+            raise ConfigError(
+                f"{record.parent} was started with {what} = {known[name]}, not {description[name]}; dropout and "
+                "rounding depend on it, so continue with the same, or start a new run."
+            )
+
+
+def _same_data(description: dict[str, Any]) -> list[Any]:
+    """What must not change on resume; a file may be renamed."""
+    data = description.get("data")
+    return [data.get(key) if isinstance(data, dict) else None for key in ("fingerprint", "start", "stop")]
 
 
 def _differences(a: dict[str, Any], b: dict[str, Any], prefix: str = "") -> list[str]:

@@ -1,53 +1,24 @@
-"""One loop for every model: stages in order, each by gradient descent, resumable at any iteration.
+"""Training of a model: its stages in order, each by the same loop, resumable at any iteration."""
 
-Nothing random carries over from one iteration to the next: order, noise and dropout are seeded by (run seed,
-stage, epoch or iteration). A resume state therefore needs weights, moments and counters only, and a run that
-was killed continues exactly as if it had not been.
-"""
-
-import csv
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, final
+from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from caloforge.errors import CheckpointError, NonFiniteError, ValueRangeError
-from caloforge.files import atomic_path
-from caloforge.models import Batch, ShowerModel, Stage
-from caloforge.models.checkpoint import save_model
+from caloforge.errors import CheckpointError, ValueRangeError
+from caloforge.models import ShowerModel
 from caloforge.seeding import derive_seed
 from caloforge.showers import Showers
 from caloforge.training.config import RunConfig, StageConfig
-from caloforge.training.parallel import Processes, process_group
-from caloforge.training.schedules import learning_rate
-from caloforge.training.state import EpochRecord, Progress, load_state, restore_optimizer, save_state
+from caloforge.training.loop import STATE, Run, StageLoop, TrainingEvent
+from caloforge.training.parallel import process_group
+from caloforge.training.state import Progress, load_state, restore_optimizer
 
-__all__ = ["BEST", "LAST", "METRICS", "SAVE_SECONDS", "STATE", "TrainingEvent", "split_showers", "train"]
-
-BEST, LAST, STATE, METRICS = "best.safetensors", "last.safetensors", "state.safetensors", "metrics.csv"
+__all__ = ["SAVE_SECONDS", "split_showers", "train"]
 
 SAVE_SECONDS = 300.0
-_CHECK_EVERY = 20  # iterations between looks at the loss: each look waits for the device
-
-
-@final
-@dataclass(frozen=True, kw_only=True)
-class TrainingEvent:
-    """What a progress display needs; sent every few iterations and after each epoch (``record`` is set)."""
-
-    stage: str
-    n_epochs: int
-    epoch: int
-    iteration: int
-    per_epoch: int
-    train_loss: float
-    record: EpochRecord | None = None
-    is_best: bool = False
 
 
 def split_showers(n_showers: int, *, validation: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -78,8 +49,9 @@ def train(
 ) -> ShowerModel:
     """Train all stages of a model; continue if ``folder`` holds the state of an interrupted run.
 
-    Writes ``best.safetensors`` (best validation loss of each stage so far), ``last.safetensors``,
-    ``metrics.csv`` and the resume state into ``folder``, which must exist.
+    Writes ``metrics.csv`` and the resume state into ``folder``, which must exist, and from the first epoch of
+    the last stage on ``best.safetensors`` (each stage at its best validation loss) and ``last.safetensors``:
+    weights files never hold an untrained stage.
 
     Args:
         model: Untrained, as :func:`caloforge.models.build_model` makes it.
@@ -101,293 +73,60 @@ def train(
         OutputError: A file cannot be written.
     """
     device = torch.device(device)
+    training, validation = split_showers(len(showers), validation=config.validation, seed=config.seed)
     with process_group(device) as processes:
-        run = _Run(model, showers, config, folder, device, dict(provenance or {}), on_event, processes)
-        run.save_seconds = save_seconds
-        run.all_stages()
+        run = Run(
+            model=model.set_precision(torch.float64 if config.precision == "float64" else torch.float32),
+            config=config,
+            train_showers=showers[training],
+            validation_showers=showers[validation],
+            folder=folder,
+            device=device,
+            processes=processes,
+            provenance=dict(provenance or {}),
+            save_seconds=save_seconds,
+            on_event=on_event,
+        )
+        # Range and ratios were fitted in float64 and stay so, whatever the weights are.
+        model.fit_range(showers)
+        for stage in model.stages.values():
+            stage.fit(run.train_showers, seed=config.seed)
+        model.to(device)
+        _all_stages(run)
     return model.eval()
 
 
-class _Run:
-    """State of one call of :func:`train`."""
-
-    save_seconds: float
-
-    def __init__(
-        self,
-        model: ShowerModel,
-        showers: Showers,
-        config: RunConfig,
-        folder: Path,
-        device: torch.device,
-        provenance: dict[str, Any],
-        on_event: Callable[[TrainingEvent], None],
-        processes: Processes,
-    ) -> None:
-        self.config, self.folder, self.device, self.processes = config, folder, device, processes
-        self.provenance, self.on_event = provenance, on_event
-        indices = split_showers(len(showers), validation=config.validation, seed=config.seed)
-        self.train_showers, self.validation_showers = (showers[index] for index in indices)
-        self.model = model.set_precision(torch.float64 if config.precision == "float64" else torch.float32)
-        # Range and ratios were fitted in float64 and stay so, whatever the weights are.
-        self.model.fit_range(showers)
-        for stage in model.stages.values():
-            stage.fit(self.train_showers, seed=config.seed)
-        self.model.to(device)
-
-    def all_stages(self) -> None:
-        """Train the stages that are not finished."""
-        names = list(self.model.stages)
-        progress, groups = Progress(stage=names[0]), None
-        if (self.folder / STATE).exists():
-            progress, groups = load_state(self.folder / STATE)
-            try:
-                self.model.load_state_dict(groups["weights"])
-            except RuntimeError as err:
-                problem = " ".join(str(err).split())[:200]
-                raise CheckpointError(self.folder / STATE, f"is of another model: {problem}") from err
-        for name in names[names.index(progress.stage) :]:
-            if name != progress.stage:
-                progress = Progress(stage=name, history=progress.history)
-                groups = None
-            self._stage(name, progress, groups)
-
-    def _stage(self, name: str, progress: Progress, groups: dict[str, dict[str, Tensor]] | None) -> None:
-        stage = self.model.stages[name]
-        config = self.config.training.get(name, StageConfig())
-        optimizer = torch.optim.AdamW(
-            stage.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
-        )
-        best = _copy(stage)
-        if groups is not None:
-            restore_optimizer(optimizer, groups["optimizer"])
-            best = {key: value.to(self.device) for key, value in groups["best"].items()}
-        loop = _StageLoop(self, name, stage, config, optimizer, progress, best)
-        loop.run()
-        stage.load_state_dict(loop.best)
-        loop.save(final=True)
+def _all_stages(run: Run) -> None:
+    """Train the stages that are not finished."""
+    names = list(run.model.stages)
+    state = run.folder / STATE
+    progress, groups = Progress(stage=names[0]), None
+    if state.exists():
+        progress, groups = load_state(state)
+        try:
+            run.model.load_state_dict(groups["weights"])
+        except RuntimeError as err:
+            problem = " ".join(str(err).split())[:200]
+            raise CheckpointError(state, f"is of another model: {problem}") from err
+    for name in names[names.index(progress.stage) :]:
+        if name != progress.stage:
+            progress, groups = Progress(stage=name, history=progress.history), None
+        _stage(run, name, progress, groups)
 
 
-class _StageLoop:
-    """Training of one stage."""
-
-    def __init__(
-        self,
-        run: _Run,
-        name: str,
-        stage: Stage,
-        config: StageConfig,
-        optimizer: torch.optim.Optimizer,
-        progress: Progress,
-        best: dict[str, Tensor],
-    ) -> None:
-        self.run_, self.name, self.stage, self.config = run, name, stage, config
-        self.optimizer, self.progress, self.best = optimizer, progress, best
-        self.rows = _to(stage.rows(run.train_showers), run.device)
-        self.validation_rows = _to(stage.rows(run.validation_showers), run.device)
-        self.n_rows = len(run.train_showers)
-        size = run.processes.size
-        self.batch_size = min(config.batch_size, self.n_rows) // size * size
-        if self.batch_size == 0:
-            raise ValueRangeError(f"{self.n_rows} training showers are too few for {size} processes.")
-        self.per_epoch = self.n_rows // self.batch_size
-        self.parallel_stage = run.processes.wrap(stage)
-
-    @property
-    def finished(self) -> bool:
-        """All epochs done, or no better validation loss for ``patience`` epochs."""
-        progress, patience = self.progress, self.config.patience
-        stalled = patience is not None and progress.epoch - progress.best_epoch >= patience
-        return progress.epoch >= self.config.epochs or stalled
-
-    def run(self) -> None:
-        """Epochs until finished."""
-        while not self.finished:
-            self._epoch()
-
-    def _epoch(self) -> None:
-        progress = self.progress
-        self.stage.train()
-        loss_sum = torch.tensor(progress.loss_sum, dtype=torch.float64, device=self.run_.device)
-        begin = saved = time.monotonic()
-        before = progress.seconds
-        for index in self._batches(progress.epoch, first=progress.epoch_iterations):
-            loss_sum += self._step(index)
-            progress.iteration += 1
-            progress.epoch_iterations += 1
-            if progress.epoch_iterations % _CHECK_EVERY == 0 or progress.epoch_iterations == self.per_epoch:
-                progress.loss_sum = self._finite(loss_sum, "training loss")
-                progress.seconds = before + time.monotonic() - begin
-                self._report()
-                if time.monotonic() - saved > self.run_.save_seconds:
-                    self._save_within_epoch()
-                    saved = time.monotonic()
-        self._end_epoch()
-
-    def _end_epoch(self) -> None:
-        progress = self.progress
-        validation_loss = self._validate()
-        progress.epoch += 1
-        is_best = validation_loss < progress.best_loss
-        if is_best:
-            progress.best_loss, progress.best_epoch = validation_loss, progress.epoch
-            self.best = _copy(self.stage)
-        record = EpochRecord(
-            stage=self.name,
-            epoch=progress.epoch,
-            iteration=progress.iteration,
-            train_loss=progress.loss_sum / self.per_epoch,
-            validation_loss=validation_loss,
-            learning_rate=self._learning_rate(progress.iteration - 1),
-            seconds=round(progress.seconds, 3),
-        )
-        progress.history.append(record)
-        progress.epoch_iterations, progress.loss_sum, progress.seconds = 0, 0.0, 0.0
-        self.save()
-        self._report(record, is_best=is_best)
-
-    def _step(self, index: Tensor) -> Tensor:
-        """One iteration; the loss of the whole batch, still on the device."""
-        run, progress = self.run_, self.progress
-        seed = derive_seed(run.config.seed, self.name, "iteration", progress.iteration)
-        rows = {key: value[index] for key, value in self.rows.items()}
-        # Noise is drawn for the whole batch before each process takes its part: two processes see what one would.
-        batch = self.stage.draw(rows, torch.Generator(run.device).manual_seed(seed))
-        batch = {key: run.processes.share(value) for key, value in batch.items()}
-        for group in self.optimizer.param_groups:
-            group["lr"] = self._learning_rate(progress.iteration)
-        self.optimizer.zero_grad(set_to_none=True)
-        with _seeded(derive_seed(seed, run.processes.rank), run.device):
-            loss = self._loss(self.parallel_stage, batch).mean()
-        loss.backward()  # type: ignore[no-untyped-call]
-        if self.config.clip_norm is not None:
-            torch.nn.utils.clip_grad_norm_(self.stage.parameters(), self.config.clip_norm)
-        self.optimizer.step()
-        return run.processes.total(loss.detach().double()) / run.processes.size
-
-    def _loss(self, module: torch.nn.Module, batch: Batch) -> Tensor:
-        bfloat16 = self.run_.config.precision == "bfloat16"
-        with torch.autocast(self.run_.device.type, dtype=torch.bfloat16, enabled=bfloat16):
-            loss: Tensor = module(batch)
-        return loss
-
-    def _learning_rate(self, iteration: int) -> float:
-        return learning_rate(self.config, iteration, per_epoch=self.per_epoch)
-
-    def _batches(self, epoch: int, *, first: int) -> Iterator[Tensor]:
-        """Indices of an epoch's batches from the ``first`` on; what does not fill a batch waits for another epoch."""
-        run = self.run_
-        generator = torch.Generator().manual_seed(derive_seed(run.config.seed, self.name, "order", epoch))
-        order = torch.randperm(self.n_rows, generator=generator).to(run.device)
-        for k in range(first, self.per_epoch):
-            yield order[k * self.batch_size : (k + 1) * self.batch_size]
-
-    @torch.no_grad()
-    def _validate(self) -> float:
-        """Mean loss over the validation split, with the same noise every time."""
-        run = self.run_
-        self.stage.eval()
-        generator = torch.Generator(run.device).manual_seed(
-            derive_seed(run.config.seed, self.name, "validation")
-        )
-        total = torch.zeros((), dtype=torch.float64, device=run.device)
-        n_rows = len(run.validation_showers)
-        for start in range(0, n_rows, self.batch_size):
-            rows = {
-                key: value[start : start + self.batch_size] for key, value in self.validation_rows.items()
-            }
-            batch = {
-                key: run.processes.share(value) for key, value in self.stage.draw(rows, generator).items()
-            }
-            total += self._loss(self.stage, batch).double().sum()
-        return self._finite(run.processes.total(total), "validation loss") / n_rows
-
-    def _finite(self, value: Tensor, what: str) -> float:
-        number = float(value)
-        if not np.isfinite(number):
-            progress = self.progress
-            raise NonFiniteError(
-                f"The {what} of stage {self.name!r} became {number} in epoch {progress.epoch + 1} near iteration "
-                f"{progress.iteration}. Files in {self.run_.folder} hold the last good state; try a smaller "
-                f"training.{self.name}.learning_rate or a training.{self.name}.clip_norm."
-            )
-        return number
-
-    def _report(self, record: EpochRecord | None = None, *, is_best: bool = False) -> None:
-        progress = self.progress
-        done = progress.epoch_iterations
-        loss = record.train_loss if record else progress.loss_sum / max(done, 1)
-        event = TrainingEvent(
-            stage=self.name,
-            n_epochs=self.config.epochs,
-            epoch=progress.epoch,
-            iteration=done,
-            per_epoch=self.per_epoch,
-            train_loss=loss,
-            record=record,
-            is_best=is_best,
-        )
-        self.run_.on_event(event)
-
-    def save(self, *, final: bool = False) -> None:
-        """Last and best weights, metrics, resume state; by the main process alone.
-
-        The resume state comes last: a run killed in between continues from the one before and writes the
-        others again.
-        """
-        run = self.run_
-        if not run.processes.is_main:
-            return
-        if self.progress.epoch_iterations == 0:
-            if not final:  # then the model has its best weights, not its last
-                self._save_weights(LAST)
-            if final or self.progress.best_epoch == self.progress.epoch:
-                self._save_weights(BEST)
-        _write_metrics(run.folder / METRICS, self.progress.history)
-        save_state(
-            run.folder / STATE,
-            self.progress,
-            weights=run.model.state_dict(),
-            best=self.best,
-            optimizer=self.optimizer,
-        )
-
-    def _save_within_epoch(self) -> None:
-        """Resume state, unless the last step spoilt the weights, which the next loss will tell."""
-        if all(bool(torch.isfinite(p).all()) for p in self.stage.parameters()):
-            self.save()
-
-    def _save_weights(self, name: str) -> None:
-        run = self.run_
-        provenance = run.provenance | {"training": [asdict(record) for record in self.progress.history[-1:]]}
-        save_model(run.model, run.folder / name, family=run.config.family, provenance=provenance)
-
-
-class _seeded:
-    """Seed torch's global stream (dropout has no other) and give it back untouched."""
-
-    def __init__(self, seed: int, device: torch.device) -> None:
-        devices = [device] if device.type == "cuda" else []
-        self._seed, self._fork = seed, torch.random.fork_rng(devices=devices)
-
-    def __enter__(self) -> None:
-        self._fork.__enter__()
-        torch.manual_seed(self._seed)
-
-    def __exit__(self, *details: Any) -> None:
-        self._fork.__exit__(*details)
-
-
-def _copy(module: torch.nn.Module) -> dict[str, Tensor]:
-    return {key: value.detach().clone() for key, value in module.state_dict().items()}
-
-
-def _to(rows: Batch, device: torch.device) -> Batch:
-    return {key: value.to(device) for key, value in rows.items()}
-
-
-def _write_metrics(path: Path, history: list[EpochRecord]) -> None:
-    with atomic_path(path) as part, part.open("w", newline="") as file:
-        writer = csv.DictWriter(file, fieldnames=[f.name for f in fields(EpochRecord)])
-        writer.writeheader()
-        writer.writerows(asdict(record) for record in history)
+def _stage(
+    run: Run, name: str, progress: Progress, groups: dict[str, dict[str, torch.Tensor]] | None
+) -> None:
+    stage = run.model.stages[name]
+    config = run.config.training.get(name, StageConfig())
+    optimizer = torch.optim.AdamW(
+        stage.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
+    )
+    best = None
+    if groups is not None:
+        restore_optimizer(optimizer, groups["optimizer"])
+        best = {key: value.to(run.device) for key, value in groups["best"].items()}
+    loop = StageLoop(run, name, stage, config, optimizer, progress, best)
+    loop.run()
+    stage.load_state_dict(loop.best)
+    loop.save(final=True)
