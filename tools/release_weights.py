@@ -29,8 +29,9 @@ def describe(name: str, report: str) -> None:
     path = ZOO / f"{name}.safetensors"
     model, header = load_checkpoint(path)
     figures = json.loads(Path(report).read_text())
-    if figures["weights"] != header.provenance["weights_id"]:
-        sys.exit(f"{report} is about other weights")
+    known = header.provenance["weights_id"]
+    if figures["weights"] != known:
+        sys.exit(f"{report} is about other weights ({figures['weights']}) than {path} holds ({known})")
     fidelity = {key: figures[key] for key in ("reference", "auc", "auc_floor", "nll", "trainings")}
     provenance = header.provenance | {"fidelity": fidelity}
     save_model(model, path, family=header.family, provenance=provenance, half="float16")
