@@ -89,14 +89,6 @@ def classifier_test(a: Showers, b: Showers, *, trainings: int, epochs: int) -> d
     return results
 
 
-def without_soft_voxels(showers: Showers, threshold: float) -> Showers:
-    """The same threshold for both samples; what a read-out would do."""
-    voxels = np.where(showers.voxels < threshold, 0, showers.voxels)
-    return Showers(
-        e_inc=showers.e_inc, voxels=voxels, geometry=showers.geometry, provenance=showers.provenance
-    )
-
-
 def likelihood(
     generator: caloforge.generation.ShowerGenerator, showers: Showers
 ) -> dict[str, dict[str, float]]:
@@ -134,10 +126,10 @@ def main() -> None:
     trained_on = generator.header.provenance["data"]
     if trained_on["file"] == args.reference.name and trained_on["stop"] > args.start:
         parser.error(f"the weights were trained on showers up to {trained_on['stop']} of this file")
-    reference = without_soft_voxels(raw, args.threshold)
+    reference = raw.above(args.threshold)
     # Energies of their own: twins with one incident energy on both sides of a split would mislead the classifier.
     energies = Spectrum(low=args.low * GeV, high=args.high * GeV).e_inc(SEED, 0, len(reference))
-    generated = without_soft_voxels(generator.sample(energies, seed=SEED), args.threshold)
+    generated = generator.sample(energies, seed=SEED).above(args.threshold)
     other = caloforge.read(
         args.reference, start=args.start - len(reference), stop=args.start, geometry=generator.geometry
     )
@@ -162,7 +154,7 @@ def main() -> None:
     options = {"trainings": args.trainings, "epochs": args.epochs}
     report["auc"] = classifier_test(reference, generated, **options)
     print("Geant4 against Geant4:")
-    report["auc_floor"] = classifier_test(reference, without_soft_voxels(other, args.threshold), **options)
+    report["auc_floor"] = classifier_test(reference, other.above(args.threshold), **options)
     with atomic_path(args.output) as part:
         part.write_text(json.dumps(report, indent=1) + "\n")
 
