@@ -14,9 +14,9 @@ import platform
 import statistics
 import time
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 
-import nflows
 import torch
 from nflows.transforms.autoregressive import MaskedPiecewiseRationalQuadraticAutoregressiveTransform
 
@@ -103,7 +103,7 @@ def main() -> None:
         "repeats": args.repeats,
         "machine": platform.processor() or platform.machine(),
         "torch": torch.__version__,
-        "nflows": nflows.__version__,
+        "nflows": version("nflows"),
         "caloforge": caloforge.__version__,
         "rows": rows,
     }
