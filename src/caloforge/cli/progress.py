@@ -9,6 +9,7 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.table import Column
 
 __all__ = ["progress_bar"]
 
@@ -17,12 +18,14 @@ def progress_bar(console: Console) -> Progress:
     """A bar with count, elapsed time and time to go; silent where nobody looks."""
     return Progress(
         TextColumn("{task.description}"),
-        BarColumn(),
+        BarColumn(bar_width=10),
         MofNCompleteColumn(),
-        TextColumn("{task.fields[note]}"),
-        TimeElapsedColumn(),
+        TimeElapsedColumn(table_column=Column(no_wrap=True)),
         TextColumn("ETA"),
-        TimeRemainingColumn(),
+        TimeRemainingColumn(table_column=Column(no_wrap=True)),
+        TextColumn(
+            "{task.fields[note]}", table_column=Column(overflow="ellipsis")
+        ),  # gives way in a narrow window
         console=console,
         disable=not console.is_terminal,
         transient=True,

@@ -121,15 +121,14 @@ class _Display:
             self.n_records += 1
             self._draw()
             best = " (best)" if event.is_best else ""
-            self._validation = f" validation {event.record.validation_loss:.4f}"
+            self._validation = f", val {event.record.validation_loss:.4g}"
             if not self.console.is_terminal:
                 self.console.print(
                     f"stage {event.stage} epoch {event.epoch}/{event.n_epochs}: training {event.train_loss:.4f}"
-                    f"{self._validation}{best}, {event.record.seconds:.1f} s"
+                    f" validation {event.record.validation_loss:.4f}{best}, {event.record.seconds:.1f} s"
                 )
         done = event.epoch * event.per_epoch + event.iteration
-        epoch = f"epoch {min(event.epoch + 1, event.n_epochs)}/{event.n_epochs}"
-        note = f"{epoch} {event.loss_name} {event.train_loss:.4f}{self._validation}"
+        note = f"{event.loss_name} {event.train_loss:.4g}{self._validation}"
         self.bar.update(self._tasks[event.stage], completed=done, note=note)  # type: ignore[arg-type]
 
     def _draw(self) -> None:
