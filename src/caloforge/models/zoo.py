@@ -9,10 +9,11 @@ from safetensors import safe_open
 from caloforge.errors import CheckpointError, UnknownNameError
 from caloforge.models.checkpoint import read_header
 
-__all__ = ["find_weights", "shipped_weights", "weights_facts"]
+__all__ = ["BEST", "STATE", "find_weights", "shipped_weights", "weights_facts"]
 
 _FOLDER = Path(str(resources.files("caloforge"))) / "zoo"
-_BEST, _STATE = "best.safetensors", "state.safetensors"
+BEST, STATE = "best.safetensors", "state.safetensors"
+"""Names in a run's folder: what is generated with, and what training continues from."""
 
 
 def shipped_weights() -> dict[str, Path]:
@@ -29,15 +30,15 @@ def find_weights(name_or_path: str | Path) -> Path:
     """
     path = Path(name_or_path)
     if path.is_dir():
-        if not (path / _BEST).is_file():
-            if (path / _STATE).is_file():
+        if not (path / BEST).is_file():
+            if (path / STATE).is_file():
                 raise CheckpointError(
                     path,
-                    f"is a run that has not reached its last stage, so it holds no {_BEST} yet; continue it with "
+                    f"is a run that has not reached its last stage, so it holds no {BEST} yet; continue it with "
                     "`caloforge train ... --resume`.",
                 )
-            raise CheckpointError(path, f"holds no {_BEST}; give the folder of a finished `caloforge train`.")
-        return path / _BEST
+            raise CheckpointError(path, f"holds no {BEST}; give the folder of a finished `caloforge train`.")
+        return path / BEST
     if path.is_file():
         return path
     shipped = shipped_weights()

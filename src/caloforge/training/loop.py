@@ -20,6 +20,7 @@ from caloforge.errors import NonFiniteError, ValueRangeError
 from caloforge.files import atomic_path
 from caloforge.models import Batch, ShowerModel, Stage
 from caloforge.models.checkpoint import save_model
+from caloforge.models.zoo import BEST, STATE
 from caloforge.seeding import derive_seed
 from caloforge.showers import Showers
 from caloforge.training.config import RunConfig, StageConfig
@@ -29,7 +30,7 @@ from caloforge.training.state import EpochRecord, Progress, save_state
 
 __all__ = ["BEST", "LAST", "METRICS", "STATE", "Run", "StageLoop", "TrainingEvent", "best_records"]
 
-BEST, LAST, STATE, METRICS = "best.safetensors", "last.safetensors", "state.safetensors", "metrics.csv"
+LAST, METRICS = "last.safetensors", "metrics.csv"
 
 _CHECK_EVERY = 20  # iterations between looks at the loss: each look waits for the device
 
