@@ -1,0 +1,1 @@
+"""The classifier test: a network is told to tell generated showers from reference ones."""
