@@ -22,9 +22,12 @@ __all__ = [
     "CheckpointError",
     "EnergyRangeError",
     "NonFiniteError",
+    "MissingExtraError",
     "CaloForgeWarning",
     "ImplausibleEnergyWarning",
 ]
+
+_MAX_LISTED = 60  # names that a message may list
 
 
 class CaloForgeError(Exception):
@@ -68,9 +71,13 @@ class UnknownNameError(CaloForgeError, KeyError):
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
         self.kind, self.name, self.known = kind, name, sorted(known)
-        close = difflib.get_close_matches(name, self.known, n=1)
+        close = difflib.get_close_matches(name, self.known, n=5)
         hint = f" Did you mean {close[0]!r}?" if close else ""
-        super().__init__(f"Unknown {kind} {name!r}.{hint} Known: {', '.join(self.known) or 'none'}.")
+        if len(self.known) <= _MAX_LISTED:
+            listed = f"Known: {', '.join(self.known) or 'none'}."
+        else:
+            listed = f"Closest of {len(self.known)} known: {', '.join(close) or 'none'}."
+        super().__init__(f"Unknown {kind} {name!r}.{hint} {listed}")
 
 
 class ConfigError(CaloForgeError, ValueError):
@@ -107,6 +114,16 @@ class EnergyRangeError(CaloForgeError, ValueError):
 
 class NonFiniteError(CaloForgeError, ArithmeticError):
     """A loss or a sample is NaN or infinite."""
+
+
+class MissingExtraError(CaloForgeError, ImportError):
+    """A package is missing that only one of our extras brings."""
+
+    def __init__(self, module: str, *, extra: str, purpose: str) -> None:
+        self.module, self.extra, self.purpose = module, extra, purpose
+        super().__init__(
+            f'{module} is not installed, but needed for {purpose}: pip install "caloforge[{extra}]"'
+        )
 
 
 class CaloForgeWarning(UserWarning):
