@@ -6,7 +6,7 @@ one line and exit code 2.
 """
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,9 @@ __all__ = [
     "CheckpointError",
     "EnergyRangeError",
     "NonFiniteError",
+    "MissingExtraError",
+    "WorkerDiedError",
+    "ShardsFailedError",
     "MissingExtraError",
     "CaloForgeWarning",
     "ImplausibleEnergyWarning",
@@ -124,6 +127,30 @@ class MissingExtraError(CaloForgeError, ImportError):
         super().__init__(
             f'{module} is not installed, but needed for {purpose}: pip install "caloforge[{extra}]"'
         )
+
+
+class MissingExtraError(CaloForgeError, ImportError):
+    """A library that only some features need is not installed; names the extra that brings it."""
+
+    def __init__(self, module: str, *, extra: str, purpose: str) -> None:
+        self.module, self.extra, self.purpose = module, extra, purpose
+        super().__init__(
+            f"{purpose} needs {module}, which is not installed; get it with: pip install 'caloforge[{extra}]'"
+        )
+
+
+class WorkerDiedError(CaloForgeError, RuntimeError):
+    """A worker process ended without saying why: killed, out of memory, or crashed in compiled code."""
+
+
+class ShardsFailedError(CaloForgeError, RuntimeError):
+    """Some shards of a run could not be made on a cluster; the others are kept."""
+
+    def __init__(self, failures: Mapping[int, str], *, total: int, hint: str) -> None:
+        self.failures, self.total = dict(failures), total
+        which = "; ".join(f"shard {shard}: {reason}" for shard, reason in list(self.failures.items())[:3])
+        more = f"; and {len(self.failures) - 3} more" if len(self.failures) > 3 else ""
+        super().__init__(f"{len(self.failures)} of {total} shards failed ({which}{more}). {hint}")
 
 
 class CaloForgeWarning(UserWarning):
