@@ -25,7 +25,6 @@ __all__ = [
     "MissingExtraError",
     "WorkerDiedError",
     "ShardsFailedError",
-    "MissingExtraError",
     "CaloForgeWarning",
     "ImplausibleEnergyWarning",
 ]
@@ -126,16 +125,6 @@ class MissingExtraError(CaloForgeError, ImportError):
         self.module, self.extra, self.purpose = module, extra, purpose
         super().__init__(
             f'{module} is not installed, but needed for {purpose}: pip install "caloforge[{extra}]"'
-        )
-
-
-class MissingExtraError(CaloForgeError, ImportError):
-    """A library that only some features need is not installed; names the extra that brings it."""
-
-    def __init__(self, module: str, *, extra: str, purpose: str) -> None:
-        self.module, self.extra, self.purpose = module, extra, purpose
-        super().__init__(
-            f"{purpose} needs {module}, which is not installed; get it with: pip install 'caloforge[{extra}]'"
         )
 
 

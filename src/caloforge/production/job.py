@@ -53,7 +53,7 @@ class ShardedJob(Protocol):
 
     @property
     def compression(self) -> int:
-        """gzip level, 0 to 9."""
+        """Level of gzip, 0 to 9."""
         ...
 
     @property
