@@ -25,8 +25,8 @@ from caloforge.files import atomic_path
 from caloforge.generation import load_model
 from caloforge.geometry import get_geometry
 from caloforge.models import ShowerModel
+from caloforge.noise import ShowerNoise
 from caloforge.recipes import load_recipe
-from caloforge.seeding import ShowerNoise
 from caloforge.training import RunConfig, initial_model
 from caloforge.units import GeV
 

@@ -9,7 +9,13 @@ import pytest
 
 # Before anything of the package is loaded. Left out are the subpackages whose own shape errors are tested, and
 # which take what is not an array yet.
-CHECKED = ("caloforge.flows", "caloforge.preprocessing", "caloforge.models", "caloforge.seeding")
+CHECKED = (
+    "caloforge.flows",
+    "caloforge.preprocessing",
+    "caloforge.models",
+    "caloforge.noise",
+    "caloforge.seeding",
+)
 _hook = jaxtyping.install_import_hook(CHECKED, "beartype.beartype")
 
 # The times of a shared machine are no property of the code.

@@ -37,8 +37,17 @@ def test_help_loads_no_torch(arguments):
     assert not {"torch", "h5py", "matplotlib", "numpy", "dask"} & set(loaded_after(code))
 
 
-@pytest.mark.parametrize("module", ["caloforge.io", "caloforge.geometry", "caloforge.evaluation"])
-def test_data_and_metrics_load_no_torch(module):
+@pytest.mark.parametrize(
+    "module",
+    [
+        "caloforge.io",
+        "caloforge.geometry",
+        "caloforge.evaluation",
+        "caloforge.energies",
+        "caloforge.production",
+    ],
+)
+def test_data_metrics_and_production_load_no_torch(module):
     assert "torch" not in loaded_after(f"import {module}")
 
 

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from caloforge.errors import ValueRangeError
-from caloforge.seeding import ShowerNoise, derive_seed, digest
+from caloforge.noise import ShowerNoise
+from caloforge.seeding import derive_seed, digest, shower_bits, shower_uniform
 
 WIDTHS = [1, 8, 9, 504]
 KINDS = ("uniform", "normal")
@@ -77,14 +78,19 @@ def test_distributions(width, dtype):
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("bits", [0, 2**32 - 1])
 def test_the_interval_is_open_and_the_tails_are_finite(bits, dtype, monkeypatch):
-    monkeypatch.setattr(ShowerNoise, "_bits", lambda self, width: np.full((1, width), bits, dtype=np.uint32))
+    def extreme(*args):
+        return np.full((1, args[-1]), bits, dtype=np.uint32)
+
+    monkeypatch.setattr("caloforge.noise.shower_bits", extreme)
+    monkeypatch.setattr("caloforge.seeding.shower_bits", extreme)
     noise = ShowerNoise(0, 0, 1, dtype=dtype)
     assert 0 < noise.uniform(1).item() < 1
     assert 6 < abs(noise.normal(1).item()) < 6.5
+    assert 0 < shower_uniform(0, 0, 1, 1).item() < 1
 
 
 def test_all_32_bits_are_used():
-    bits = ShowerNoise(0, 0, 1000)._bits(9)
+    bits = shower_bits(0, 0, 0, 1000, 9)
     assert bits.dtype == np.uint32
     share = np.unpackbits(bits.view(np.uint8)).reshape(-1, 8).mean(0)
     np.testing.assert_allclose(share, 0.5, atol=5 * 0.5 / math.sqrt(bits.size * 4))
@@ -127,6 +133,9 @@ def test_the_stream_is_frozen():
     torch.testing.assert_close(
         last, torch.tensor([[0.6782270066, 0.4629253565]], dtype=torch.float64), **close
     )
+    uniform = shower_uniform(7, 1000, 2, 3)
+    assert uniform.dtype == np.float64
+    np.testing.assert_array_equal(uniform, ShowerNoise(7, 1000, 2).uniform(3).double().numpy())
     assert derive_seed(1, "shape", 3) == 4016839464801163982
     assert derive_seed(0) == 2033344993903900207
     assert digest(b"caloforge") == "9ab73377accd8bc1"

@@ -8,16 +8,36 @@ References:
 """
 
 import hashlib
-from typing import final
 
 import numpy as np
-import torch
 from jaxtyping import Float, UInt32
-from torch import Tensor
 
 from caloforge.errors import ValueRangeError
 
-__all__ = ["ShowerNoise", "derive_seed", "digest"]
+__all__ = [
+    "MAX_SEED",
+    "MAX_SHOWERS",
+    "check_whole",
+    "derive_seed",
+    "digest",
+    "open_unit",
+    "shower_bits",
+    "shower_uniform",
+]
+
+MAX_SEED = 2**64 - 1
+MAX_SHOWERS = (
+    2**48
+)  # far beyond any disk; a shower's random numbers are found by a 64-bit product with its index
+
+
+def check_whole(name: str, value: object, *, least: int = 0, greatest: int) -> int:
+    """A whole number in a range; raises :class:`ValueRangeError` for any other, and for truth values."""
+    if isinstance(value, bool | np.bool_) or not isinstance(value, int | np.integer):
+        raise ValueRangeError(f"{name} must be a whole number, got {value!r}.")
+    if not least <= value <= greatest:
+        raise ValueRangeError(f"{name} must lie in {least} .. {greatest}, got {value}.")
+    return int(value)
 
 
 def digest(data: bytes) -> str:
@@ -31,59 +51,43 @@ def derive_seed(seed: int, *labels: str | int) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little") >> 1
 
 
-@final
-class ShowerNoise:
-    """Independent random numbers for showers ``start`` to ``start + count``.
-
-    Each call draws from a new stream; the order of calls is part of a model. A call's numbers for one
-    shower are the same whatever ``start`` and ``count`` are.
+def shower_bits(seed: int, draw: int, start: int, count: int, width: int) -> UInt32[np.ndarray, "B width"]:
+    """Random bits of showers ``start`` to ``start + count``, ``width`` words per shower.
 
     Args:
-        seed: The run's seed, not negative.
-        start: Index of the first shower, not negative.
-        count: Number of showers, not negative.
-        device: Where the numbers are wanted; they are always made on the CPU.
-        dtype: Floating type of the numbers.
+        seed: The run's seed, from 0 to :data:`MAX_SEED`.
+        draw: Which of the streams of this seed.
+        start: Index of the first shower; its words are the same whatever ``start`` and ``count`` are.
+        count: Number of showers.
+        width: Words per shower.
     """
+    if not 0 <= seed <= MAX_SEED:
+        raise ValueRangeError(f"A seed must lie in 0 .. 2^64 - 1, got {seed}.")
+    if start < 0 or count < 0:
+        raise ValueRangeError(f"Shower indices start at 0; got start = {start}, count = {count}.")
+    # A step of Philox-4x64 gives 8 words of 32 bits; each shower takes whole steps.
+    steps = -(-width // 8)
+    # As uint64: a list with a seed of 2^63 or more would pass through float64 and collide with others.
+    key = np.array([seed, draw], dtype=np.uint64)
+    stream = np.random.Philox(key=key, counter=[start * steps, 0, 0, 0])
+    words = stream.random_raw(count * steps * 4).view(np.uint32)
+    return words.reshape(count, steps * 8)[:, :width]
 
-    def __init__(
-        self,
-        seed: int,
-        start: int,
-        count: int,
-        *,
-        device: torch.device | str = "cpu",
-        dtype: torch.dtype = torch.float32,
-    ) -> None:
-        if not 0 <= seed < 2**64:
-            raise ValueRangeError(f"A seed must lie in 0 .. 2^64 - 1, got {seed}.")
-        if start < 0 or count < 0:
-            raise ValueRangeError(f"Shower indices start at 0; got start = {start}, count = {count}.")
-        self.seed, self.start, self.count = seed, start, count
-        self.device, self.dtype = torch.device(device), dtype
-        self._n_draws = 0
 
-    def uniform(self, width: int) -> Float[Tensor, "B width"]:
-        """Uniform in the open interval (0, 1), ``width`` numbers per shower."""
-        # The last of the 2^32 values would round to 1 in float32.
-        below_one = 1 - torch.finfo(self.dtype).eps / 2
-        return self._open_unit(width).clamp_max_(below_one).to(self.device, self.dtype)
+def open_unit(bits: UInt32[np.ndarray, "B width"]) -> Float[np.ndarray, "B width"]:
+    """Words of 32 bits as float64 numbers in the open interval (0, 1)."""
+    numbers: Float[np.ndarray, "B width"] = bits.astype(np.float64)
+    numbers += 0.5
+    numbers *= 2.0**-32
+    return numbers
 
-    def normal(self, width: int) -> Float[Tensor, "B width"]:
-        """Standard normal, ``width`` numbers per shower, by the inverse of the cumulative distribution."""
-        z = torch.erfinv(self._open_unit(width).mul_(2).sub_(1)).mul_(2**0.5)
-        return z.to(self.device, self.dtype)
 
-    def _open_unit(self, width: int) -> Tensor:
-        bits = torch.from_numpy(self._bits(width).astype(np.float64))
-        return bits.add_(0.5).mul_(2.0**-32)
+def shower_uniform(seed: int, start: int, count: int, width: int) -> Float[np.ndarray, "B width"]:
+    """Uniform in (0, 1), ``width`` numbers per shower, float64 with the 24 bits of a float32.
 
-    def _bits(self, width: int) -> UInt32[np.ndarray, "B width"]:
-        # A step of Philox-4x64 gives 8 words of 32 bits; each shower takes whole steps.
-        steps = -(-width // 8)
-        # As uint64: a list with a seed of 2^63 or more would pass through float64 and collide with others.
-        key = np.array([self.seed, self._n_draws], dtype=np.uint64)
-        stream = np.random.Philox(key=key, counter=[self.start * steps, 0, 0, 0])
-        self._n_draws += 1
-        words = stream.random_raw(self.count * steps * 4).view(np.uint32)
-        return words.reshape(self.count, steps * 8)[:, :width]
+    They are those of the first draw of :class:`caloforge.noise.ShowerNoise`, rounding included, so that
+    samples stay what they were.
+    """
+    largest = 1 - float(np.finfo(np.float32).eps) / 2  # the last of the 2^32 values would round to 1
+    u = np.minimum(open_unit(shower_bits(seed, 0, start, count, width)), largest)
+    return u.astype(np.float32).astype(np.float64)

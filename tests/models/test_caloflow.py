@@ -8,8 +8,8 @@ from caloforge.errors import ConfigError, UnknownNameError
 from caloforge.geometry import catalogue, get_geometry
 from caloforge.models import FAMILIES, build_model
 from caloforge.models.caloflow import CaloFlow
+from caloforge.noise import ShowerNoise
 from caloforge.recipes import load_recipe
-from caloforge.seeding import ShowerNoise
 from caloforge.showers import Showers
 from support.checks import no_global_draws
 from support.toys import cartesian, geometry_of, polar, toy_showers

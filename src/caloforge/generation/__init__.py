@@ -1,6 +1,6 @@
 """Generation: one engine for every model, and long runs as resumable shards."""
 
-from caloforge.generation.energies import EnergySource, GivenEnergies, Spectrum
+from caloforge.energies import EnergySource, GivenEnergies, Spectrum
 from caloforge.generation.engine import ShowerGenerator, block_size, load_model
 from caloforge.generation.job import GenerationJob, run_job
 

@@ -1,7 +1,7 @@
 """One engine for every model: showers from incident energies, in fixed blocks aligned to the shower index.
 
 Shower i depends on (seed, i, its incident energy) and nothing else. Its random numbers do by construction
-(:class:`~caloforge.seeding.ShowerNoise`). Its arithmetic does because a matrix product rounds differently
+(:class:`~caloforge.noise.ShowerNoise`). Its arithmetic does because a matrix product rounds differently
 for other shapes and thread counts: every block has the same shape, is padded where a request does not fill
 it, and runs on one thread. Speed comes from workers on different blocks, not from threads within one.
 """
@@ -15,22 +15,18 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
+from caloforge.energies import EnergySource, GivenEnergies
 from caloforge.errors import EnergyRangeError, NonFiniteError, ValueRangeError
-from caloforge.generation.energies import EnergySource, GivenEnergies
 from caloforge.geometry import Geometry
 from caloforge.models import ShowerModel
 from caloforge.models.checkpoint import CheckpointHeader, load_checkpoint
 from caloforge.models.zoo import find_weights
-from caloforge.seeding import ShowerNoise
+from caloforge.noise import ShowerNoise
+from caloforge.seeding import MAX_SEED, MAX_SHOWERS, check_whole
 from caloforge.showers import Showers
 from caloforge.units import GeV
 
 __all__ = ["ShowerGenerator", "load_model", "block_size"]
-
-MAX_SEED = 2**64 - 1
-MAX_SHOWERS = (
-    2**48
-)  # far beyond any disk; a shower's random numbers are found by a 64-bit product with its index
 
 _MAX_BLOCK = 1024
 _BLOCK_VALUES = 2**22
@@ -77,15 +73,6 @@ def check_device(device: torch.device | str) -> torch.device:
         problem = (str(err).splitlines() or ["it is not supported"])[0]
         raise ValueRangeError(f"Device {str(device)!r} cannot be used: {problem}") from err
     return found
-
-
-def check_whole(name: str, value: object, *, least: int = 0, greatest: int) -> int:
-    """A whole number in a range; raises :class:`ValueRangeError` for any other, and for truth values."""
-    if isinstance(value, bool | np.bool_) or not isinstance(value, int | np.integer):
-        raise ValueRangeError(f"{name} must be a whole number, got {value!r}.")
-    if not least <= value <= greatest:
-        raise ValueRangeError(f"{name} must lie in {least} .. {greatest}, got {value}.")
-    return int(value)
 
 
 @final

@@ -12,24 +12,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, final
 
+from caloforge.energies import EnergySource, GivenEnergies
 from caloforge.errors import ConfigError, OutputError, ValueRangeError
 from caloforge.files import check_output, explain_os_error, real_path
-from caloforge.generation.energies import EnergySource, GivenEnergies
-from caloforge.generation.engine import (
-    MAX_SEED,
-    MAX_SHOWERS,
-    ShowerGenerator,
-    block_size,
-    check_whole,
-    load_model,
-)
+from caloforge.generation.engine import ShowerGenerator, block_size, load_model
 from caloforge.generation.parts import PartsFolder
 from caloforge.generation.workers import in_processes
 from caloforge.geometry import Geometry
 from caloforge.io import ShowerWriter, read_chunks
 from caloforge.models.checkpoint import read_header
 from caloforge.models.zoo import find_weights
-from caloforge.seeding import digest
+from caloforge.seeding import MAX_SEED, MAX_SHOWERS, check_whole, digest
 from caloforge.showers import Showers
 
 __all__ = ["GenerationJob", "run_job"]

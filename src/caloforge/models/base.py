@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from caloforge.geometry import Geometry
-from caloforge.seeding import ShowerNoise
+from caloforge.noise import ShowerNoise
 from caloforge.showers import Showers
 
 __all__ = ["Batch", "Stage", "ShowerModel"]

@@ -16,7 +16,7 @@ from caloforge.geometry import Geometry
 from caloforge.models.base import ShowerModel, Stage
 from caloforge.models.layer_energies import LayerEnergies, LayerEnergiesConfig
 from caloforge.models.shower_shape import ShowerShape, ShowerShapeConfig
-from caloforge.seeding import ShowerNoise
+from caloforge.noise import ShowerNoise
 
 __all__ = ["CaloFlow", "CaloFlowConfig"]
 

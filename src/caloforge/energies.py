@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 from caloforge.errors import ShapeError, ValueRangeError
-from caloforge.seeding import ShowerNoise, derive_seed
+from caloforge.seeding import derive_seed, shower_uniform
 from caloforge.units import GeV
 
 __all__ = ["Spectrum", "GivenEnergies", "EnergySource"]
@@ -36,7 +36,7 @@ class Spectrum:
         """Energies of showers ``start`` to ``start + count``, MeV."""
         if self.low == self.high:
             return np.full(count, self.low)
-        u = ShowerNoise(derive_seed(seed, "e_inc"), start, count).uniform(1).double().numpy()[:, 0]
+        u = shower_uniform(derive_seed(seed, "e_inc"), start, count, 1)[:, 0]
         if self.shape == "uniform":
             return self.low + (self.high - self.low) * u
         return self.low * (self.high / self.low) ** u

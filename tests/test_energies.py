@@ -5,8 +5,9 @@ import math
 import numpy as np
 import pytest
 
+from caloforge.energies import GivenEnergies, Spectrum
 from caloforge.errors import ShapeError, ValueRangeError
-from caloforge.generation import GivenEnergies, Spectrum
+from caloforge.seeding import digest
 
 
 @pytest.mark.parametrize("shape", ["uniform", "log-uniform"])
@@ -57,3 +58,13 @@ def test_bad_given_energies(bad):
 def test_given_energies_have_one_axis():
     with pytest.raises(ShapeError, match="e_inc has shape"):
         GivenEnergies(np.ones((3, 1)))
+
+
+@pytest.mark.parametrize(
+    ("seed", "expected"),
+    [(1, "7df70d3f3844c43b"), (2**63, "f55ee0dd293f52c6"), (2**64 - 1, "3fbe95f0d3777853")],
+)
+def test_the_energies_of_a_seed_are_frozen(seed, expected):
+    """Bit for bit as in version 0.1, where they came from torch in float32: a change is a change of samples."""
+    e_inc = Spectrum(low=1e3, high=1e5).e_inc(seed, 10**9, 1000)
+    assert digest(e_inc.tobytes()) == expected
