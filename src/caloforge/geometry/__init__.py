@@ -3,6 +3,7 @@
 from caloforge.geometry.binning_xml import read_binning_xml
 from caloforge.geometry.geometry import Geometry, Layer
 from caloforge.geometry.grid import CartesianGrid, Grid, PolarGrid, uniform_edges
+from caloforge.geometry.incidence import Incidence
 from caloforge.geometry.lookup import catalogue, get_geometry
 from caloforge.geometry.stack import Box, Cylinder, Mixture, Section, Slab, Stack
 from caloforge.geometry.toml import read_geometry, write_geometry
@@ -13,6 +14,7 @@ __all__ = [
     "Cylinder",
     "Geometry",
     "Grid",
+    "Incidence",
     "Layer",
     "Mixture",
     "PolarGrid",

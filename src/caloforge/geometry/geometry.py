@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, final
 
 import numpy as np
@@ -10,6 +10,7 @@ from jaxtyping import Float
 
 from caloforge.errors import ConfigError, GeometryMismatchError, ShapeError, UnknownNameError
 from caloforge.geometry.grid import CartesianGrid, Grid, PolarGrid, uniform_edges
+from caloforge.geometry.incidence import Incidence
 from caloforge.geometry.plain import check_keys, integer, number, sequence, table, text
 from caloforge.geometry.stack import Stack
 
@@ -61,6 +62,8 @@ class Geometry:
     """Plausible range of the median deposited over incident energy; outside it a unit is probably wrong."""
     stack: Stack | None = None
     """Materials along the shower axis, needed only to simulate."""
+    incidence: Incidence = field(default_factory=Incidence)
+    """How particles meet the front face, unless a simulation says otherwise."""
 
     def __post_init__(self) -> None:
         text(self.name, "Geometry: name")
@@ -148,6 +151,8 @@ class Geometry:
         }
         if self.stack is not None:
             data["stack"] = self.stack.to_dict()
+        if self.incidence != Incidence():
+            data["incidence"] = self.incidence.to_dict()
         data["layers"] = [_layer_to_dict(layer) for layer in self.layers]
         return data
 
@@ -164,7 +169,7 @@ class Geometry:
             UnknownNameError: A key or a name is not known.
         """
         data = table(data, "the geometry")
-        allowed = {"name", "source", "e_ratio_range", "stack", "layers"}
+        allowed = {"name", "source", "e_ratio_range", "stack", "incidence", "layers"}
         check_keys(data, "the geometry", allowed=allowed, required={"name", "layers"})
         if not isinstance(source := data.get("source", ""), str):
             raise ConfigError(f"source must be a text, got {source!r}.")
@@ -176,6 +181,7 @@ class Geometry:
             source=source,
             e_ratio_range=data.get("e_ratio_range", (0.0, 2.0)),
             stack=Stack.from_dict(data["stack"]) if "stack" in data else None,
+            incidence=Incidence.from_dict(data.get("incidence", {})),
             layers=tuple(layers),
         )
 

@@ -1,0 +1,229 @@
+"""A sample of Geant4 showers as a job of shards; see :mod:`caloforge.production`."""
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Final, final
+
+import numpy as np
+from jaxtyping import Float
+
+from caloforge.energies import EnergySource, GivenEnergies
+from caloforge.errors import ValueRangeError
+from caloforge.geometry import Geometry, Incidence
+from caloforge.seeding import MAX_SEED, MAX_SHOWERS, check_whole, derive_seed, digest, shower_uniform
+from caloforge.showers import Showers
+from caloforge.simulation._geant4 import import_geant4
+from caloforge.simulation.data import DataSets, find_data
+from caloforge.simulation.detector import check_outline
+from caloforge.simulation.geant4 import Event, Geant4
+from caloforge.simulation.materials import build_materials
+from caloforge.simulation.particles import pdg_id
+from caloforge.simulation.physics import check_physics
+from caloforge.simulation.plates import plates
+from caloforge.units import GeV
+
+__all__ = ["SimulationJob"]
+
+_SHARD_ENERGY: Final = 10_000 * GeV  # about two minutes of one core
+_MAX_SHARD: Final = 100
+_BATCH: Final = 20
+"""Showers in memory together, and between two signs of life of the progress bar."""
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class SimulationJob:
+    """Everything that determines a sample of Geant4 showers; picklable, so that any process can do any shard."""
+
+    geometry: Geometry
+    """With a material stack."""
+    particle: str
+    """One of :data:`caloforge.simulation.PARTICLES`."""
+    n_showers: int
+    energies: EnergySource
+    """Incident energies: kinetic energies of the primary particle."""
+    seed: int
+    output: Path
+    physics: str = "FTFP_BERT"
+    """One of :data:`caloforge.simulation.PHYSICS_LISTS`."""
+    production_cut: float = 0.7
+    """Range below which Geant4 makes no secondary electrons, positrons and photons, mm."""
+    incidence: Incidence | None = None
+    """Direction and entry point; ``None`` takes the geometry's."""
+    geant4_data: Path | None = None
+    """Folder of Geant4's data sets; ``None`` searches for them, see :func:`caloforge.simulation.find_data`."""
+    layout: str = "calochallenge"
+    compression: int = 1
+
+    def __post_init__(self) -> None:
+        check_whole("seed", self.seed, greatest=MAX_SEED)
+        check_whole("n_showers", self.n_showers, least=1, greatest=MAX_SHOWERS)
+        if not 0 < self.production_cut < float("inf"):
+            raise ValueRangeError(
+                f"production_cut must be a positive length in mm, got {self.production_cut}."
+            )
+        if isinstance(self.energies, GivenEnergies) and len(self.energies.values) < self.n_showers:
+            raise ValueRangeError(
+                f"{self.n_showers} showers need as many incident energies, got {len(self.energies.values)}."
+            )
+        check_physics(self.physics, self.particle)
+
+    @property
+    def aim(self) -> Incidence:
+        """Direction and entry point that are used."""
+        return self.geometry.incidence if self.incidence is None else self.incidence
+
+    @property
+    def shard_size(self) -> int:
+        """Showers per shard: about two minutes of Geant4, at most 100."""
+        _, greatest = self.energies.bounds()
+        return max(1, min(_MAX_SHARD, int(_SHARD_ENERGY / greatest)))
+
+    @property
+    def n_shards(self) -> int:
+        """Number of shards."""
+        return -(-self.n_showers // self.shard_size)
+
+    @property
+    def can_replace(self) -> bool:
+        """An event that crashes Geant4 again and again is made from other random numbers, and recorded."""
+        return True
+
+    @property
+    def in_process_ok(self) -> bool:
+        """Geant4 can be set up once in a process, and what it prints is caught: never in the caller's."""
+        return False
+
+    @property
+    def keeps_log(self) -> bool:
+        """What Geant4 prints goes to a file, and to the user when a process dies of it."""
+        return True
+
+    def shard_count(self, shard: int) -> int:
+        """Showers of a shard; the last may have fewer."""
+        return min(self.shard_size, self.n_showers - shard * self.shard_size)
+
+    def fingerprint(self) -> dict[str, Any]:
+        """What must agree for shards of two runs to belong together."""
+        if isinstance(self.energies, GivenEnergies):
+            energies: Any = digest(self.energies.values[: self.n_showers].tobytes())
+        else:
+            energies = asdict(self.energies)
+        return {
+            "geometry": self.geometry.to_dict(),
+            "particle": self.particle,
+            "n_showers": self.n_showers,
+            "energies": energies,
+            "seed": self.seed,
+            "physics": self.physics,
+            "production_cut": self.production_cut,
+            "incidence": self.aim.to_dict(),
+            "geant4": metadata.version("geant4-pybind"),
+            "geant4_data": self._data().versions,
+            "layout": self.layout,
+            "compression": self.compression,
+            "shard_size": self.shard_size,
+        }
+
+    def check(self) -> None:
+        """Raise, before any process starts, if the sample cannot be simulated here.
+
+        Raises:
+            MissingExtraError: The extra ``geant4`` is not installed.
+            Geant4DataError: Data sets of Geant4 are missing.
+            ConfigError: The geometry cannot be simulated.
+            UnknownNameError: A material or particle is not known.
+        """
+        plates(self.geometry)
+        check_outline(self.geometry)
+        g4 = import_geant4()
+        pdg_id(self.particle)
+        if self.geometry.stack is not None:
+            build_materials(g4, self.geometry.stack)
+        self._data()
+
+    def open_worker(self) -> "_Worker":
+        """Set up Geant4 in this process."""
+        return _Worker(self)
+
+    def join_provenance(self, first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
+        """CPU seconds add up; all else is the same for all shards."""
+        seconds = first["cpu_seconds"] + second["cpu_seconds"]
+        return first | {"cpu_seconds": round(seconds, 3)}
+
+    def e_inc(self, start: int, count: int) -> Float[np.ndarray, " n"]:
+        """Incident energies of some showers, MeV, ``(n,)``."""
+        return self.energies.e_inc(self.seed, start, count)
+
+    def events(self, start: int, count: int, attempts: Mapping[int, int]) -> list[Event]:
+        """What determines some showers; only the random states depend on the attempts."""
+        aim = self.aim
+        u = shower_uniform(derive_seed(self.seed, "entry"), start, count, 2)
+        entries = np.array([aim.x, aim.y]) + aim.spread * (2 * u - 1)
+        return [
+            Event(
+                index=start + k,
+                e_kin=float(energy),
+                entry=(float(x), float(y)),
+                seeds=Event.random_state(self.seed, start + k, attempts.get(start + k, 0)),
+            )
+            for k, (energy, (x, y)) in enumerate(zip(self.e_inc(start, count), entries, strict=True))
+        ]
+
+    def _data(self) -> DataSets:
+        return find_data(self.geant4_data, physics=self.physics)
+
+
+@final
+class _Worker:
+    def __init__(self, job: SimulationJob) -> None:
+        self._job = job
+        self._data = job._data()
+        os.environ.update(self._data.environment)
+        self._geant4 = Geant4(
+            job.geometry,
+            particle=job.particle,
+            physics=job.physics,
+            cut=job.production_cut,
+            direction=job.aim.direction,
+        )
+
+    def showers(
+        self, shard: int, attempts: Mapping[int, int], on_unit: Callable[[int], None]
+    ) -> Iterator[Showers]:
+        """Batches of a shard's showers."""
+        job = self._job
+        begin = shard * job.shard_size
+        end = begin + job.shard_count(shard)
+        for start in range(begin, end, _BATCH):
+            count = min(_BATCH, end - start)
+            results = list(self._geant4.showers(job.events(start, count, attempts), on_unit))
+            yield Showers(
+                e_inc=job.e_inc(start, count),
+                voxels=np.array([voxels for _, voxels, _ in results], dtype=np.float32),
+                geometry=job.geometry,
+                provenance=self._provenance(sum(seconds for _, _, seconds in results)),
+            )
+
+    def _provenance(self, cpu_seconds: float) -> dict[str, Any]:
+        job = self._job
+        energies: dict[str, Any] = (
+            {"given": len(job.energies.values)}
+            if isinstance(job.energies, GivenEnergies)
+            else asdict(job.energies)
+        )
+        return {
+            "generator": "geant4",
+            "geant4": self._geant4.version,
+            "geant4_data": self._data.facts(),
+            "physics": job.physics,
+            "production_cut_mm": job.production_cut,
+            "particle": job.particle,
+            "energies": energies,
+            "incidence": job.aim.to_dict(),
+            "seed": job.seed,
+            "cpu_seconds": cpu_seconds,
+        }
