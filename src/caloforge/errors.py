@@ -73,7 +73,8 @@ class UnknownNameError(CaloForgeError, KeyError):
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
         self.kind, self.name, self.known = kind, name, sorted(known)
-        close = difflib.get_close_matches(name, self.known, n=5)
+        same = [other for other in self.known if other.casefold() == name.casefold()]
+        close = list(dict.fromkeys(same + difflib.get_close_matches(name, self.known, n=5)))
         hint = f" Did you mean {close[0]!r}?" if close else ""
         if len(self.known) <= _MAX_LISTED:
             listed = f"Known: {', '.join(self.known) or 'none'}."

@@ -1,6 +1,5 @@
 """Importing Geant4 asks nothing, downloads nothing, and leaves the environment alone."""
 
-import importlib.util
 import os
 import subprocess
 import sys
@@ -9,14 +8,10 @@ import pytest
 
 from caloforge.errors import MissingExtraError
 from caloforge.simulation._geant4 import import_geant4
-
-needs_geant4 = pytest.mark.skipif(
-    importlib.util.find_spec("geant4_pybind") is None, reason='needs pip install "caloforge[geant4]"'
-)
+from support.geant4 import needs_geant4
 
 
 @needs_geant4
-@pytest.mark.geant4
 @pytest.mark.parametrize("ci", [{}, {"CI": "true"}], ids=["at a terminal", "CI"])
 def test_no_question_no_download(ci, tmp_path):
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("G4", "GEANT4", "CI"))}

@@ -10,6 +10,7 @@ from caloforge import __version__
 from caloforge.cli.convert import convert
 from caloforge.cli.demo import demo
 from caloforge.cli.generate import generate
+from caloforge.cli.geometry import geometry_app
 from caloforge.cli.info import info
 from caloforge.cli.models import models
 from caloforge.cli.train import train
@@ -90,6 +91,7 @@ def main() -> None:
 
 for _command in (demo, info, convert, train, generate, models):
     app.command()(_command)
+app.add_typer(geometry_app, name="geometry")
 
 
 if __name__ == "__main__":
