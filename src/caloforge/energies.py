@@ -1,16 +1,16 @@
-"""Incident energies of a sample: fixed, drawn from a spectrum, or given; each a pure function of the index."""
+"""Incident energies of a sample: from a spectrum, a scan, or given; each a pure function of the index."""
 
-from dataclasses import dataclass
-from typing import Literal, final
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, final
 
 import numpy as np
 from jaxtyping import Float
 
 from caloforge.errors import ShapeError, ValueRangeError
-from caloforge.seeding import derive_seed, shower_uniform
+from caloforge.seeding import derive_seed, digest, shower_uniform
 from caloforge.units import GeV
 
-__all__ = ["Spectrum", "GivenEnergies", "EnergySource"]
+__all__ = ["DiscreteEnergies", "EnergySource", "GivenEnergies", "Spectrum"]
 
 
 @final
@@ -45,6 +45,37 @@ class Spectrum:
         """Least and greatest energy that can occur, MeV."""
         return self.low, self.high
 
+    def facts(self) -> dict[str, Any]:
+        """What determines the energies, as JSON data; for provenance, and to tell whether two sources agree."""
+        return asdict(self)
+
+
+@final
+@dataclass(frozen=True)
+class DiscreteEnergies:
+    """A few incident energies, taken in turn: a scan, with equally many showers of each."""
+
+    values: tuple[float, ...]
+    """MeV, finite and positive."""
+
+    def __post_init__(self) -> None:
+        if not self.values or not all(0 < value < float("inf") for value in self.values):
+            raise ValueRangeError(
+                f"A scan needs finite, positive energies, got {[v / GeV for v in self.values]} GeV."
+            )
+
+    def e_inc(self, seed: int, start: int, count: int) -> Float[np.ndarray, " n"]:
+        """Energies of showers ``start`` to ``start + count``, MeV."""
+        return np.array(self.values, dtype=np.float64)[np.arange(start, start + count) % len(self.values)]
+
+    def bounds(self) -> tuple[float, float]:
+        """Least and greatest energy, MeV."""
+        return min(self.values), max(self.values)
+
+    def facts(self) -> dict[str, Any]:
+        """What determines the energies, as JSON data."""
+        return {"values": list(self.values)}
+
 
 @final
 @dataclass(frozen=True, eq=False)
@@ -75,5 +106,9 @@ class GivenEnergies:
             return float("nan"), float("nan")
         return float(self.values.min()), float(self.values.max())
 
+    def facts(self) -> dict[str, Any]:
+        """What determines the energies, as JSON data."""
+        return {"given": len(self.values), "digest": digest(self.values.tobytes())}
 
-EnergySource = Spectrum | GivenEnergies
+
+EnergySource = Spectrum | DiscreteEnergies | GivenEnergies

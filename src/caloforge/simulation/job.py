@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Final, final
@@ -13,7 +13,7 @@ from jaxtyping import Float
 from caloforge.energies import EnergySource, GivenEnergies
 from caloforge.errors import ValueRangeError
 from caloforge.geometry import Geometry, Incidence
-from caloforge.seeding import MAX_SEED, MAX_SHOWERS, check_whole, derive_seed, digest, shower_uniform
+from caloforge.seeding import MAX_SEED, MAX_SHOWERS, check_whole, derive_seed, shower_uniform
 from caloforge.showers import Showers
 from caloforge.simulation._geant4 import import_geant4
 from caloforge.simulation.data import DataSets, find_data
@@ -108,15 +108,11 @@ class SimulationJob:
 
     def fingerprint(self) -> dict[str, Any]:
         """What must agree for shards of two runs to belong together."""
-        if isinstance(self.energies, GivenEnergies):
-            energies: Any = digest(self.energies.values[: self.n_showers].tobytes())
-        else:
-            energies = asdict(self.energies)
         return {
             "geometry": self.geometry.to_dict(),
             "particle": self.particle,
             "n_showers": self.n_showers,
-            "energies": energies,
+            "energies": self.energies.facts(),
             "seed": self.seed,
             "physics": self.physics,
             "production_cut": self.production_cut,
@@ -210,11 +206,6 @@ class _Worker:
 
     def _provenance(self, cpu_seconds: float) -> dict[str, Any]:
         job = self._job
-        energies: dict[str, Any] = (
-            {"given": len(job.energies.values)}
-            if isinstance(job.energies, GivenEnergies)
-            else asdict(job.energies)
-        )
         return {
             "generator": "geant4",
             "geant4": self._geant4.version,
@@ -222,7 +213,7 @@ class _Worker:
             "physics": job.physics,
             "production_cut_mm": job.production_cut,
             "particle": job.particle,
-            "energies": energies,
+            "energies": job.energies.facts(),
             "incidence": job.aim.to_dict(),
             "seed": job.seed,
             "cpu_seconds": cpu_seconds,

@@ -1,0 +1,54 @@
+"""Incident energies as the command line says them."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from caloforge.energies import EnergySource
+
+__all__ = ["energy_source"]
+
+_SHAPES: dict[str, Literal["uniform", "log-uniform"]] = {"uniform": "uniform", "log-uniform": "log-uniform"}
+_SCAN = "list"
+
+
+def energy_source(energies: str, spectrum: str) -> "EnergySource":
+    """The incident energies that ``--energies`` and ``--spectrum`` describe, in MeV.
+
+    Args:
+        energies: ``LOW:HIGH`` or one energy in GeV, a scan ``1,5,10`` in GeV, or a shower file.
+        spectrum: ``uniform``, ``log-uniform``, or ``list`` for a scan.
+
+    Raises:
+        ConfigError: It is none of these.
+        UnknownNameError: There is no such spectrum.
+        FileFormatError: The file has no incident energies.
+    """
+    from caloforge import io
+    from caloforge.energies import DiscreteEnergies, GivenEnergies, Spectrum
+    from caloforge.errors import ConfigError, UnknownNameError
+    from caloforge.units import GeV
+
+    if spectrum not in (*_SHAPES, _SCAN):
+        raise UnknownNameError("spectrum", spectrum, (*_SHAPES, _SCAN))
+    scan = _numbers(energies.split(","))
+    if spectrum == _SCAN:
+        if not scan:
+            raise ConfigError(f"--spectrum list needs --energies 1,5,10 (GeV), got {energies!r}.")
+        return DiscreteEnergies(tuple(value * GeV for value in scan))
+    if scan and len(scan) > 1:
+        raise ConfigError(f"--energies {energies} is a list; say so with --spectrum list.")
+    bounds = scan * 2 if scan else _numbers(energies.split(":"))
+    if len(bounds) == 2:
+        return Spectrum(low=bounds[0] * GeV, high=bounds[1] * GeV, shape=_SHAPES[spectrum])
+    if set(energies) <= set("0123456789.:-+eE, ") and not Path(energies).exists():
+        raise ConfigError(f"--energies {energies} is neither LOW:HIGH in GeV, such as 1:100, nor a file.")
+    return GivenEnergies(io.read_energies(energies))
+
+
+def _numbers(parts: list[str]) -> list[float]:
+    """All as numbers, or none."""
+    try:
+        return [float(part) for part in parts]
+    except ValueError:
+        return []
