@@ -43,7 +43,8 @@ class ShowerWriter:
         compression: gzip level from 0 (none) to 9. Level 1 writes 50-60 MB/s; on Geant4 showers level 4 makes
             files 3 % smaller for 15 % more time, and the shuffle filter makes float32 files 8 % larger, for
             which reason it is not used.
-        provenance: JSON data about the showers; by default that of the first batch.
+        provenance: JSON data about the showers; by default that of the first batch. What is only known in the
+            end can be set as ``writer.provenance`` inside the block.
 
     Raises:
         OutputError: The file exists, its folder does not, the disk is full ...
@@ -72,7 +73,9 @@ class ShowerWriter:
         self.n_showers = 0
         """Showers appended so far."""
         self._columns = get_layout(layout).columns(geometry)
-        self._compression, self._provenance = compression, provenance
+        self._compression = compression
+        self.provenance = provenance
+        """What the file will say of its showers; None until there are some."""
         self._encode()
         check_output(self.path, overwrite=overwrite)
         self._stack: ExitStack | None = None
@@ -102,8 +105,8 @@ class ShowerWriter:
         self.geometry.require_same_voxels(
             showers.geometry, mine=f"The file {self.path}", theirs="what to append"
         )
-        if self._provenance is None:
-            self._provenance = showers.provenance
+        if self.provenance is None:
+            self.provenance = showers.provenance
             self._encode()
         if not self._datasets:
             self._create(showers.voxels.dtype)
@@ -165,7 +168,7 @@ class ShowerWriter:
         return max(1, _CHUNK_BYTES // (max(largest, self.geometry.n_voxels) * dtype.itemsize))
 
     def _encode(self) -> str:
-        return encode_provenance(self._provenance or {}, geometry=self.geometry, layout=self.layout)
+        return encode_provenance(self.provenance or {}, geometry=self.geometry, layout=self.layout)
 
     def _finish(self) -> None:
         if not self._datasets:

@@ -3,29 +3,44 @@
 import contextlib
 import json
 import re
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, final
+from uuid import uuid4
 
 from caloforge.errors import CaloForgeError, ConfigError, OutputError
-from caloforge.files import atomic_path, explain_os_error
+from caloforge.files import atomic_path, explain_os_error, real_path
+from caloforge.production.crashes import Crash
 
 __all__ = ["PartsFolder"]
 
 _JOURNAL, _WHOLE, _JOINED = "job.json", "whole.h5", "joined.json"
 _SHARD = re.compile(r"(\d{6,})\.h5", re.ASCII)
-_FINAL = rf"(?:\d{{6,}}\.h5|{re.escape(_JOURNAL)}|{re.escape(_WHOLE)}|{re.escape(_JOINED)})"
+_LOG = re.compile(r"worker-[0-9a-f]{8}\.log", re.ASCII)
+_FINAL = rf"(?:\d{{6,}}\.h5|\d{{6,}}\.crashes\.json|{re.escape(_JOURNAL)}|{re.escape(_WHOLE)}|{re.escape(_JOINED)})"
 _TEMPORARY = re.compile(rf"\.{_FINAL}\.[0-9a-f]+\.part", re.ASCII)
-_OURS = re.compile(rf"{_FINAL}|{_TEMPORARY.pattern}", re.ASCII)
+_OURS = re.compile(rf"{_FINAL}|{_LOG.pattern}|{_TEMPORARY.pattern}", re.ASCII)
 
 
 @final
 class PartsFolder:
-    """``OUT.parts``: a journal that says of which run it is, shards, and for a moment the joined whole."""
+    """``OUT.parts``: a journal that says of which run it is, shards, and for a moment the joined whole.
+
+    While shards are made there may be journals of their crashes and logs of the processes, too. Each shard has
+    its own journal, so that processes on several machines never write the same file.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.whole = path / _WHOLE
         """The joined shards, until they are renamed to the output."""
+
+    @classmethod
+    def beside(cls, output: Path) -> "PartsFolder":
+        """The folder of an output; where that is a symbolic link, beside the file it points to."""
+        target = real_path(output)
+        return cls(target.with_name(f"{target.name}.parts"))
 
     def shard(self, index: int) -> Path:
         """File of a shard."""
@@ -35,6 +50,27 @@ class PartsFolder:
         """Which shards are finished; the folder is listed once."""
         found = (_SHARD.fullmatch(entry.name) for entry in self._entries())
         return {int(match[1]) for match in found if match}
+
+    def crashes(self, shard: int) -> list[Crash]:
+        """Which processes died over a shard, in the order of time."""
+        path = self._crash_journal(shard)
+        known = _read_json(path).get("crashes", []) if path.exists() else []
+        try:
+            return [Crash(**entry) for entry in known]
+        except TypeError:
+            return []  # of another version; the events will crash again
+
+    def note_crashes(self, shard: int, crashes: Sequence[Crash]) -> None:
+        """Write down all crashes of a shard, so that a resumed run knows them."""
+        with atomic_path(self._crash_journal(shard)) as part:
+            part.write_text(json.dumps({"crashes": [asdict(crash) for crash in crashes]}))
+
+    def _crash_journal(self, shard: int) -> Path:
+        return self.path / f"{shard:06d}.crashes.json"
+
+    def new_log(self) -> Path:
+        """A name for what a process prints."""
+        return self.path / f"worker-{uuid4().hex[:8]}.log"
 
     def check(self) -> None:
         """Raise :class:`OutputError` if something is in the way that no run has written."""
@@ -72,6 +108,7 @@ class PartsFolder:
             self._clear()
         if (self.path / _JOURNAL).exists():
             self.check_journal(description)
+            self.remove_temporaries()
             return
         self._clear()  # of nobody knows which run: killed before it could say
         try:
@@ -101,10 +138,12 @@ class PartsFolder:
             return (self.path / _JOINED).is_file() and _read_json(self.path / _JOINED) == _identity(output)
         return False
 
-    def remove_temporaries(self) -> None:
-        """Remove what writers left half that were killed."""
+    def remove_temporaries(self, shard: int | None = None) -> None:
+        """Remove what killed writers left half, of one shard only or of all; then the logs go, too."""
+        mine = "" if shard is None else f".{self.shard(shard).name}."
         for entry in self._entries():
-            if _TEMPORARY.fullmatch(entry.name):
+            half = _TEMPORARY.fullmatch(entry.name) and entry.name.startswith(mine)
+            if half or (shard is None and _LOG.fullmatch(entry.name)):
                 with contextlib.suppress(OSError):
                     entry.unlink()
 
