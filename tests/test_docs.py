@@ -63,6 +63,9 @@ def caloforge_calls(page: Path) -> Iterator[list[str]]:
 def test_commands_parse(page):
     for name, *args in caloforge_calls(page):
         command = COMMANDS.commands[name]
+        while args and hasattr(command, "commands"):
+            name, *args = args
+            command = command.commands[name]
         if args:  # the bare name in running text means the command as such
             with command.make_context(name, args) as context:
                 for option, known in (("preset", recipe_names()), ("layout", LAYOUTS), ("family", FAMILIES)):
@@ -73,7 +76,12 @@ def test_commands_parse(page):
 
 @pytest.mark.parametrize("page", PAGES, ids=IDS)
 def test_options_in_text_exist(page):
-    known = {option for command in COMMANDS.commands.values() for p in command.params for option in p.opts}
+    commands = [
+        command
+        for outer in COMMANDS.commands.values()
+        for command in (outer, *getattr(outer, "commands", {}).values())
+    ]
+    known = {option for command in commands for p in command.params for option in p.opts}
     for text in re.findall(r"`(--[a-z-]+)[^`]*`", prose(page)):
         assert text in known, f"{page.name}: {text}"
 

@@ -26,7 +26,8 @@ def test_the_check_itself_sees_what_is_loaded():
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["--version"], ["train", "--help"], ["generate", "--help"]]
+    "arguments",
+    [["--help"], ["--version"], ["train", "--help"], ["generate", "--help"], ["geometry", "show", "--help"]],
 )
 def test_help_loads_no_torch(arguments):
     code = (
