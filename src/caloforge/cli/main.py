@@ -13,6 +13,7 @@ from caloforge.cli.generate import generate
 from caloforge.cli.geometry import geometry_app
 from caloforge.cli.info import info
 from caloforge.cli.models import models
+from caloforge.cli.simulate import simulate
 from caloforge.cli.train import train
 from caloforge.errors import CaloForgeError
 
@@ -22,7 +23,7 @@ _INTERRUPTED = 130  # as shells count: 128 + SIGINT
 
 app = typer.Typer(
     name="caloforge",
-    help="Calorimeter showers: train a generative model on Geant4, generate, check.",
+    help="Calorimeter showers: simulate with Geant4, train a generative model, generate, check.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -42,7 +43,7 @@ def _common(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    """Calorimeter showers: train a generative model on Geant4, generate, check."""
+    """Calorimeter showers: simulate with Geant4, train a generative model, generate, check."""
 
 
 def _show_warning(
@@ -89,7 +90,7 @@ def main() -> None:
     sys.exit(status)
 
 
-for _command in (demo, info, convert, train, generate, models):
+for _command in (demo, simulate, info, convert, train, generate, models):
     app.command()(_command)
 app.add_typer(geometry_app, name="geometry")
 

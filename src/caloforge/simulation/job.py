@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Final, final
+from typing import Any, ClassVar, Final, final
 
 import numpy as np
 from jaxtyping import Float
@@ -58,6 +58,12 @@ class SimulationJob:
     layout: str = "calochallenge"
     compression: int = 1
 
+    # An event that crashes Geant4 again and again is made from other random numbers, and recorded.
+    can_replace: ClassVar[bool] = True
+    # Geant4 can be set up once in a process, and its chatter is caught: never in the caller's.
+    in_process_ok: ClassVar[bool] = False
+    keeps_log: ClassVar[bool] = True
+
     def __post_init__(self) -> None:
         check_whole("seed", self.seed, greatest=MAX_SEED)
         check_whole("n_showers", self.n_showers, least=1, greatest=MAX_SHOWERS)
@@ -86,21 +92,6 @@ class SimulationJob:
     def n_shards(self) -> int:
         """Number of shards."""
         return -(-self.n_showers // self.shard_size)
-
-    @property
-    def can_replace(self) -> bool:
-        """An event that crashes Geant4 again and again is made from other random numbers, and recorded."""
-        return True
-
-    @property
-    def in_process_ok(self) -> bool:
-        """Geant4 can be set up once in a process, and what it prints is caught: never in the caller's."""
-        return False
-
-    @property
-    def keeps_log(self) -> bool:
-        """What Geant4 prints goes to a file, and to the user when a process dies of it."""
-        return True
 
     def shard_count(self, shard: int) -> int:
         """Showers of a shard; the last may have fewer."""

@@ -1,0 +1,78 @@
+"""Geant4's data sets are found, or their lack is explained, before Geant4 starts."""
+
+import pytest
+
+from caloforge.simulation.data import DOWNLOAD_COMMAND, Geant4DataError, find_data
+
+SETS = ("G4EMLOW8.8", "G4PARTICLEXS4.2", "PhotonEvaporation6.1.2", "G4ENSDFSTATE3.0", "G4SAIDDATA2.0")
+
+
+@pytest.fixture
+def official(tmp_path):
+    for name in SETS:
+        (tmp_path / name).mkdir()
+    (tmp_path / "G4EMLOW8.8" / "livermore").mkdir()
+    return tmp_path
+
+
+def test_folder_of_sets(official):
+    data = find_data(official, environ={})
+    assert data.versions["G4EMLOW"] == "8.8"
+    assert data.environment["G4LEDATA"] == str(official / "G4EMLOW8.8")
+    assert data.environment["GEANT4_DATA_DIR"] == str(official)
+
+
+def test_the_newest_version_is_taken(official):
+    (official / "G4EMLOW8.10").mkdir()
+    assert find_data(official, environ={}).versions["G4EMLOW"] == "8.10"
+
+
+def test_common_folder_by_variable(official):
+    assert find_data(environ={"GEANT4_DATA_DIR": str(official)}).versions["G4PARTICLEXS"] == "4.2"
+
+
+def test_where_geant4_pybind_downloads(official, monkeypatch, tmp_path):
+    home = tmp_path / "home"
+    home.mkdir()
+    official_home = home / ".geant4_pybind"
+    official_home.mkdir()
+    for name in SETS:
+        (official_home / name).mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    assert find_data(environ={}).folders["G4EMLOW"] == str(official_home / "G4EMLOW8.8")
+
+
+def test_single_variables_come_before_the_common_folder(official, tmp_path):
+    own = tmp_path / "own" / "EMLOW"
+    own.mkdir(parents=True)
+    data = find_data(environ={"GEANT4_DATA_DIR": str(official), "G4LEDATA": str(own)})
+    assert data.folders["G4EMLOW"] == str(own)
+    assert data.versions["G4EMLOW"] == "reduced"
+    assert data.versions["PhotonEvaporation"] == "6.1.2"
+
+
+def test_missing_sets_are_named_with_the_command_that_gets_them(official):
+    (official / "G4PARTICLEXS4.2").rmdir()
+    with pytest.raises(Geant4DataError) as caught:
+        find_data(official, environ={})
+    message = str(caught.value)
+    assert "G4PARTICLEXS (G4PARTICLEXSDATA)" in message
+    assert "G4EMLOW" not in message.split(";")[0]
+    assert DOWNLOAD_COMMAND in message
+    assert str(official) in message
+
+
+def test_nothing_at_all(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with pytest.raises(Geant4DataError, match="PhotonEvaporation"):
+        find_data(environ={})
+
+
+def test_high_precision_lists_need_a_set_more(official):
+    with pytest.raises(Geant4DataError, match="G4NDL"):
+        find_data(official, physics="FTFP_BERT_HP", environ={})
+
+
+def test_a_variable_that_names_no_folder(tmp_path):
+    with pytest.raises(Geant4DataError, match=r"G4LEDATA names .* is no folder"):
+        find_data(environ={"G4LEDATA": str(tmp_path / "gone")})
