@@ -1,6 +1,5 @@
 """What runs in a process that makes shards; see :mod:`caloforge.production.supervision` for the other side."""
 
-import faulthandler
 import os
 import pickle
 import queue
@@ -45,9 +44,7 @@ def main() -> None:
 
 
 def _work(inbox: "queue.SimpleQueue[Any]", say: Any) -> None:
-    payload, folder, fingerprint, wants_traces = inbox.get()
-    if wants_traces:
-        faulthandler.enable()
+    payload, folder, fingerprint = inbox.get()
     job: ShardedJob = pickle.loads(payload)
     parts = PartsFolder(Path(folder))
     if fingerprint is not None and (known := job.fingerprint()) != fingerprint:

@@ -203,7 +203,7 @@ class ShardProcess:
             self._begun = False
             order = self._order
             process = self._process = self._popen()
-        first = order.job, str(order.parts), order.fingerprint, order.keeps_log
+        first = order.job, str(order.parts), order.fingerprint
         with contextlib.suppress(OSError):
             _send(process, first)
         return process
