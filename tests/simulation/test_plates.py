@@ -1,5 +1,7 @@
 """The stack cut at the borders of layers."""
 
+import itertools
+
 import pytest
 
 from caloforge.errors import ConfigError
@@ -28,7 +30,7 @@ def test_plates_fill_the_stack_without_gaps():
         found = plates(whole)
         assert found[0].z_min == 0
         assert found[-1].z_max == pytest.approx(whole.stack.depth)
-        assert all(a.z_max == b.z_min for a, b in zip(found[:-1], found[1:], strict=True))
+        assert all(a.z_max == b.z_min for a, b in itertools.pairwise(found))
         for plate in found:  # no plate crosses the border of a layer
             if plate.layer is not None:
                 layer = whole.layers[plate.layer]

@@ -29,6 +29,8 @@ __all__ = ["SimulationJob"]
 
 _SHARD_ENERGY: Final = 10_000 * GeV  # about two minutes of one core
 _MAX_SHARD: Final = 100
+_E_KIN_RANGE: Final = (1e-3, 1e8)
+"""Of the standard physics, MeV: 1 keV to 100 TeV."""
 _BATCH: Final = 20
 """Showers in memory together, and between two signs of life of the progress bar."""
 
@@ -74,6 +76,12 @@ class SimulationJob:
         if isinstance(self.energies, GivenEnergies) and len(self.energies.values) < self.n_showers:
             raise ValueRangeError(
                 f"{self.n_showers} showers need as many incident energies, got {len(self.energies.values)}."
+            )
+        least, greatest = self.energies.bounds()
+        if not _E_KIN_RANGE[0] <= least <= greatest <= _E_KIN_RANGE[1]:
+            raise ValueRangeError(
+                f"Incident energies {least / GeV:.6g} to {greatest / GeV:.6g} GeV are outside the range of Geant4's "
+                f"physics, {_E_KIN_RANGE[0] / GeV:g} to {_E_KIN_RANGE[1] / GeV:g} GeV."
             )
         check_physics(self.physics, self.particle)
 
