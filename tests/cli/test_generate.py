@@ -82,3 +82,14 @@ def test_a_full_disk(generate, tmp_path):
         code, out, err = generate("-n", 1000, "--energy", 50, "-o", "a.h5")
     assert (code, out, err.count("error: "), err.count("\n")) == (2, "", 1, 1)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_scheduler_that_is_not_there(generate, tmp_path):
+    command = ("-n", 10, "--energy", 50, "-o", "a.h5", "--scheduler", "cluster.json")
+    code, out, err = generate(*command)
+    assert (code, out) == (2, "")
+    assert (
+        "--scheduler cluster.json is neither an address, such as tcp://host:8786, nor a scheduler file" in err
+    )
+    assert generate(*command, "--workers", 2)[0] == 2
+    assert not list(tmp_path.iterdir())

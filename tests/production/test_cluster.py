@@ -132,7 +132,9 @@ def test_a_lost_worker_costs_its_shard_only(job, check_output, dask):
 def test_parts_that_workers_do_not_see(job, dask, monkeypatch):
     """Another folder of the same name, as on a disk of each machine."""
     monkeypatch.setattr(cluster, "_mark", lambda parts: "other")
-    with pytest.raises(OutputError, match=r"seen or written by [12] of [12] workers of the cluster, e\.g\. tcp://"):
+    with pytest.raises(
+        OutputError, match=r"seen or written by [12] of [12] workers of the cluster, e\.g\. tcp://"
+    ):
         run_job(job, scheduler=dask[0])
     assert not list(job.output.parent.iterdir())
 

@@ -17,7 +17,7 @@ from caloforge.seeding import shower_uniform
 from caloforge.showers import Showers
 from support.toys import cartesian, geometry_of
 
-__all__ = ["Fate", "ToyJob", "toy_sample"]
+__all__ = ["Fate", "ToyJob", "ToyWorker", "toy_sample"]
 
 GEOMETRY = geometry_of(cartesian(2, 2), cartesian(1, 2))
 BATCH = 3

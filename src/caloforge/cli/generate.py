@@ -28,6 +28,12 @@ def generate(
     seed: Annotated[int, typer.Option(help="Shower i depends on the seed and i alone.")] = 1,
     layout: Annotated[str, typer.Option(help="calochallenge, calogan or ild.")] = "calochallenge",
     workers: Annotated[int, typer.Option(min=1, help="Processes; the sample does not depend on it.")] = 1,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS|FILE", help="Dask cluster in place of --workers: tcp://host:8786, or its file."
+        ),
+    ] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1 ...")] = "cpu",
     compression: Annotated[int, typer.Option(min=0, max=9, help="gzip level; 0 is fastest.")] = 1,
     allow_extrapolation: Annotated[
@@ -61,6 +67,7 @@ def generate(
         layout=layout,
         compression=compression,
         device=device,
+        allow_extrapolation=allow_extrapolation,
     )
     console = Console(stderr=True)
     begin = monotonic()
@@ -70,9 +77,9 @@ def generate(
             run_job(
                 job,
                 workers=workers,
+                scheduler=scheduler,
                 resume=resume,
                 overwrite=overwrite,
-                allow_extrapolation=allow_extrapolation,
                 on_showers=lambda n: bar.advance(task, n),
             )
         except KeyboardInterrupt:

@@ -104,12 +104,18 @@ class GenerationJob:
 
     def check(self) -> None:
         """Raise if the weights cannot be used, or their energy range is left without leave."""
-        generator = load_model(self.weights, device=self.device)
-        generator.check_energies(self.energies, allow_extrapolation=self.allow_extrapolation)
+        self._generator.check_energies(self.energies, allow_extrapolation=self.allow_extrapolation)
 
     def open_worker(self) -> "GenerationWorker":
         """Load the model."""
-        return GenerationWorker(self, load_model(self.weights, device=self.device))
+        return GenerationWorker(self, self._generator)
+
+    @cached_property
+    def _generator(self) -> ShowerGenerator:
+        return load_model(self.weights, device=self.device)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_generator"}
 
     def join_provenance(self, first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
         """All showers of a run say the same."""

@@ -1,5 +1,6 @@
 """What runs in a process that makes shards; see :mod:`caloforge.production.supervision` for the other side."""
 
+import contextlib
 import os
 import pickle
 import queue
@@ -38,8 +39,8 @@ def main() -> None:
     except BrokenPipeError:
         pass  # the parent is gone
     finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
+        with contextlib.suppress(OSError, ValueError):
+            sys.stdout.flush()
         os._exit(0)  # compiled libraries are known to crash when they tidy up; nothing here needs them to
 
 

@@ -109,6 +109,7 @@ class PartsFolder:
         if (self.path / _JOURNAL).exists():
             self.check_journal(description)
             self.remove_temporaries()
+            self._remove(_LOG)
             return
         self._clear()  # of nobody knows which run: killed before it could say
         try:
@@ -139,11 +140,12 @@ class PartsFolder:
         return False
 
     def remove_temporaries(self, shard: int | None = None) -> None:
-        """Remove what killed writers left half, of one shard only or of all; then the logs go, too."""
-        mine = "" if shard is None else f".{self.shard(shard).name}."
+        """Remove what writers left half that were killed, of one shard or of all."""
+        self._remove(_TEMPORARY, start="" if shard is None else f".{self.shard(shard).name}.")
+
+    def _remove(self, kind: re.Pattern[str], *, start: str = "") -> None:
         for entry in self._entries():
-            half = _TEMPORARY.fullmatch(entry.name) and entry.name.startswith(mine)
-            if half or (shard is None and _LOG.fullmatch(entry.name)):
+            if kind.fullmatch(entry.name) and entry.name.startswith(start):
                 with contextlib.suppress(OSError):
                     entry.unlink()
 
