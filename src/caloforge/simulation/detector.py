@@ -1,9 +1,9 @@
 """A calorimeter in Geant4: plates of the stack, cut into one cell per voxel, energy scored by Geant4 itself.
 
-Cells lie in the mass geometry. For 50 GeV positrons in ``calogan`` that costs 30 % over no scoring at all;
-a mesh in a parallel world costs twice as much, a call of Python per step three times (benchmarks/simulation.py).
-Rectangular cells are placed one by one: replicas of replicas cost 10 % more, since every step then asks all levels
-for its distance. Slices of rings are replicas, which for the tens of thousands of data set 3 are faster and small.
+Cells lie in the mass geometry: positrons in ``calogan`` take 1.3 times as long as without any, a call of Python
+per step would make it ten times (benchmarks/simulation_scoring.py). Rectangular cells are placed one by one: with
+replicas of replicas every step asks all levels for its distance, which took 8 % longer. Slices of rings are
+replicas, which for the 40 500 voxels of CaloChallenge data set 3 are faster, by a fifth, and far smaller.
 """
 
 import itertools
@@ -106,7 +106,7 @@ class Detector:
         """Energy per voxel of a finished event, MeV, ``(V,)``, after the stack's sampling fraction."""
         voxels = np.zeros(self.geometry.n_voxels)
         collections = event.GetHCofThisEvent()
-        for index in range(collections.GetNumberOfCollections()):
+        for index in range(collections.GetNumberOfCollections() if collections is not None else 0):
             hits = collections.GetHC(index)
             if hits is None or not (pairs := np.array(list(hits), dtype=np.float64)).size:
                 continue
