@@ -83,7 +83,7 @@ def test_options_in_text_exist(page):
         for command in (outer, *getattr(outer, "commands", {}).values())
     ]
     known = {option for command in commands for p in command.params for option in p.opts}
-    for text in re.findall(r"`(--[a-z-]+)[^`]*`", prose(page)):
+    for text in re.findall(r"`(--[a-z0-9-]+)[^`]*`", prose(page)):
         assert text in known, f"{page.name}: {text}"
 
 
@@ -138,7 +138,7 @@ def test_examples_run(page):
 
 def test_toml_blocks():
     geometries = [Geometry.from_dict(tomllib.loads(code)) for code in blocks(DOCS / "geometry.md", "toml")]
-    assert [geometry.n_layers for geometry in geometries] == [11, 5, 4]
+    assert [geometry.n_layers for geometry in geometries] == [11, 5, 4, 1]
     assert [layer.name for layer in geometries[0].layers][1::9] == ["1", "10"]
     for code in blocks(DOCS / "adding-a-model.md", "toml"):
         RunConfig.from_dict(tomllib.loads(code))
