@@ -249,15 +249,27 @@ def test_killed_twice_and_resumed(tmp_path, job, check_output):
     )
 
 
-def test_an_interrupt_ends_everything_at_once(tmp_path, job):
+@pytest.mark.parametrize("way", [signal.SIGINT, signal.SIGKILL])
+def test_nothing_outlives_the_run(tmp_path, job, way):
+    """Not even a process that hangs in an event."""
     process = start(tmp_path, job, 2, "{'seconds': 0.02, 'fates': (Fate(event=22, way='wait', times=9),)}")
     wait_for_shards(process, job, 3)
+    while not (tmp_path / "here-fates" / "22-0").exists():
+        time.sleep(0.01)
     children = child_processes(process.pid)
-    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+    assert len(children) == 2
+    if way == signal.SIGINT:
+        os.killpg(process.pid, way)  # as a terminal does
+    else:
+        process.kill()
     begin = time.monotonic()
-    _, errors = process.communicate(timeout=30)
+    try:
+        _, errors = process.communicate(timeout=5)
+    finally:
+        process.kill()
     assert time.monotonic() - begin < 5
-    assert errors.count("Traceback") == 1, errors  # that of the script itself
     assert gone(children)
     assert len(list(job.output.parent.glob("out.h5.parts/0*.h5"))) >= 3
-    assert not list(job.output.parent.glob("out.h5.parts/.*"))
+    if way == signal.SIGINT:
+        assert errors.count("Traceback") == 1, errors  # that of the script itself
+        assert not list(job.output.parent.glob("out.h5.parts/.*"))

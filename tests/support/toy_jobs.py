@@ -65,7 +65,7 @@ class ToyJob:
 
     def fingerprint(self) -> dict[str, Any]:
         extra = {} if self.fingerprint_file is None else {"file": self.fingerprint_file.read_text()}
-        return {"seed": self.seed, "n_showers": self.n_showers, "shard_size": self.shard_size, **extra}
+        return {"seed": self.seed, "sizes": (self.n_showers, self.shard_size), **extra}
 
     def check(self) -> None:
         pass

@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 
 from caloforge.errors import CaloForgeError, ConfigError
 from caloforge.production.job import ShardedJob
-from caloforge.production.parts import PartsFolder
+from caloforge.production.parts import PartsFolder, differences
 from caloforge.production.shards import write_shard
 
 __all__ = ["main"]
@@ -48,8 +48,7 @@ def _work(inbox: "queue.SimpleQueue[Any]", say: Any) -> None:
     payload, folder, fingerprint = inbox.get()
     job: ShardedJob = pickle.loads(payload)
     parts = PartsFolder(Path(folder))
-    if fingerprint is not None and (known := job.fingerprint()) != fingerprint:
-        different = [key for key in fingerprint if known.get(key) != fingerprint[key]]
+    if fingerprint is not None and (different := differences(fingerprint, job.fingerprint())):
         raise ConfigError(
             f"On this machine the job is another one than where it was started (different: {', '.join(different)})."
         )

@@ -13,7 +13,7 @@ from caloforge.errors import CaloForgeError, ConfigError, OutputError
 from caloforge.files import atomic_path, explain_os_error, real_path
 from caloforge.production.crashes import Crash
 
-__all__ = ["PartsFolder"]
+__all__ = ["PartsFolder", "differences"]
 
 _JOURNAL, _WHOLE, _JOINED = "job.json", "whole.h5", "joined.json"
 _SHARD = re.compile(r"(\d{6,})\.h5", re.ASCII)
@@ -121,8 +121,7 @@ class PartsFolder:
 
     def check_journal(self, description: dict[str, Any]) -> None:
         """Raise :class:`ConfigError` unless the folder is of the run with this description."""
-        known = _read_json(self.path / _JOURNAL)
-        if different := [key for key in description if known.get(key) != description[key]]:
+        if different := differences(_read_json(self.path / _JOURNAL), description):
             raise ConfigError(
                 f"{self.path} belongs to another run (different: {', '.join(different)}); "
                 "repeat its options, or start anew with --overwrite."
@@ -170,6 +169,12 @@ class PartsFolder:
 
     def _entries(self) -> list[Path]:
         return list(self.path.iterdir()) if self.path.is_dir() else []
+
+
+def differences(known: dict[str, Any], description: dict[str, Any]) -> list[str]:
+    """Names of what two descriptions of a run do not have in common; a list and a tuple are the same in JSON."""
+    description = json.loads(json.dumps(description))
+    return [key for key in description if known.get(key) != description[key]]
 
 
 def _is_ours(entry: Path) -> bool:

@@ -5,6 +5,7 @@ cluster, which may have no children of the latter kind, and scripts need no ``if
 """
 
 import contextlib
+import json
 import os
 import pickle
 import signal
@@ -76,7 +77,7 @@ class Order:
             folder=Path.cwd(),
             can_replace=job.can_replace,
             keeps_log=job.keeps_log,
-            fingerprint=fingerprint,
+            fingerprint=None if fingerprint is None else json.loads(json.dumps(fingerprint)),
         )
 
 
