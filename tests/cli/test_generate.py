@@ -23,7 +23,7 @@ def generate(run, capsys, monkeypatch, tmp_path):
 
 
 def test_energies(generate, tmp_path):
-    code, out, err = generate("-n", 1500, "--energy", 50, "-o", "one.h5")
+    code, out, err = generate("-n", 1500, "--energies", 50, "-o", "one.h5")
     assert code == 0, err
     assert re.fullmatch(r"one\.h5: 1,500 showers of 'toy' \(2 layers, 6 voxels\) in \d+\.\d s\n", out)
     assert (read("one.h5").e_inc == 5e4).all()
@@ -53,20 +53,20 @@ def test_energies_of_a_file(generate, tmp_path):
 
 def test_seed_and_workers(generate):
     for name, options in {"a": (), "b": ("--workers", 2), "c": ("--seed", 2)}.items():
-        assert generate("-n", 100, "--energy", 50, "-o", f"{name}.h5", *options)[0] == 0
+        assert generate("-n", 100, "--energies", 50, "-o", f"{name}.h5", *options)[0] == 0
     a, b, c = (read(f"{name}.h5").voxels for name in "abc")
     np.testing.assert_array_equal(a, b)
     assert not np.array_equal(a, c)
 
 
 def test_overwrite_and_extrapolation(generate, tmp_path):
-    command = ("-n", 10, "--energy", 50, "-o", "a.h5")
+    command = ("-n", 10, "--energies", 50, "-o", "a.h5")
     assert generate(*command)[0] == 0
     before = (tmp_path / "a.h5").read_bytes()
     code, _, err = generate(*command)
     assert (code, err) == (2, "error: a.h5: exists already; choose another name or pass --overwrite.\n")
     assert (tmp_path / "a.h5").read_bytes() == before
-    far = ("-n", 10, "--energy", 500, "-o", "a.h5", "--overwrite")
+    far = ("-n", 10, "--energies", 500, "-o", "a.h5", "--overwrite")
     code, _, err = generate(*far)
     assert code == 2
     assert re.match(
@@ -79,13 +79,13 @@ def test_overwrite_and_extrapolation(generate, tmp_path):
 
 def test_a_full_disk(generate, tmp_path):
     with file_size_limit(3000):
-        code, out, err = generate("-n", 1000, "--energy", 50, "-o", "a.h5")
+        code, out, err = generate("-n", 1000, "--energies", 50, "-o", "a.h5")
     assert (code, out, err.count("error: "), err.count("\n")) == (2, "", 1, 1)
     assert not list(tmp_path.iterdir())
 
 
 def test_a_scheduler_that_is_not_there(generate, tmp_path):
-    command = ("-n", 10, "--energy", 50, "-o", "a.h5", "--scheduler", "cluster.json")
+    command = ("-n", 10, "--energies", 50, "-o", "a.h5", "--scheduler", "cluster.json")
     code, out, err = generate(*command)
     assert (code, out) == (2, "")
     assert (

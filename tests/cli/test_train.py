@@ -29,7 +29,7 @@ def test_a_run_and_what_it_says(caloforge, inputs, tmp_path):
     assert code == 0, err
     assert (
         out
-        == f"{run}/best.safetensors: use it with caloforge generate {run} -n 1000 --energy 50 -o showers.h5\n"
+        == f"{run}/best.safetensors: use it with caloforge generate {run} -n 1000 --energies 50 -o showers.h5\n"
     )
     assert "95 showers of 'toy' (2 layers, 6 voxels)" in err
     assert re.search(r"stage energies epoch 1/1: training -?\d.* validation -?\d.* \(best\), \d", err)

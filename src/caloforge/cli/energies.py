@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from caloforge.energies import EnergySource
 
-__all__ = ["energy_source"]
+__all__ = ["energy_source", "sample_size"]
 
 _SHAPES: dict[str, Literal["uniform", "log-uniform"]] = {"uniform": "uniform", "log-uniform": "log-uniform"}
 _SCAN = "list"
@@ -44,6 +44,22 @@ def energy_source(energies: str, spectrum: str) -> "EnergySource":
     if set(energies) <= set("0123456789.:-+eE, ") and not Path(energies).exists():
         raise ConfigError(f"--energies {energies} is neither LOW:HIGH in GeV, such as 1:100, nor a file.")
     return GivenEnergies(io.read_energies(energies))
+
+
+def sample_size(n_showers: int | None, source: "EnergySource") -> int:
+    """How many showers are asked for: ``-n``, or as many as a file has energies.
+
+    Raises:
+        ConfigError: Neither says.
+    """
+    from caloforge.energies import GivenEnergies
+    from caloforge.errors import ConfigError
+
+    if n_showers is not None:
+        return n_showers
+    if isinstance(source, GivenEnergies):
+        return len(source.values)
+    raise ConfigError("Say how many showers: -n N.")
 
 
 def _numbers(parts: list[str]) -> list[float]:

@@ -24,9 +24,13 @@ def simulate(
     spectrum: Annotated[str, typer.Option(help="uniform, log-uniform, or list for E,E,..")] = "uniform",
     output: Annotated[Path, typer.Option("-o", "--output", metavar="OUT.h5", help="File to write.")],
     seed: Annotated[int, typer.Option(help="Shower i depends on the seed and i alone.")] = 1,
-    physics: Annotated[str, typer.Option(help="Physics list of Geant4, or em for e-, e+, gamma.")] = "FTFP_BERT",
+    physics: Annotated[
+        str, typer.Option(help="Physics list of Geant4, or em for e-, e+, gamma.")
+    ] = "FTFP_BERT",
     cut: Annotated[float, typer.Option(metavar="MM", help="Production cut.")] = 0.7,
-    angle: Annotated[float | None, typer.Option(metavar="DEG", help="To the axis of the calorimeter.")] = None,
+    angle: Annotated[
+        float | None, typer.Option(metavar="DEG", help="To the axis of the calorimeter.")
+    ] = None,
     spread: Annotated[float | None, typer.Option(metavar="MM", help="Entries in a square of +-MM.")] = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes; the sample does not depend on it.")] = 1,
     scheduler: Annotated[
@@ -45,24 +49,18 @@ def simulate(
     """Simulate showers with Geant4, on this machine's cores or a cluster, resumable."""
     from dataclasses import replace
 
-    from caloforge.cli.energies import energy_source
+    from caloforge.cli.energies import energy_source, sample_size
     from caloforge.cli.progress import run_with_progress
-    from caloforge.energies import GivenEnergies
-    from caloforge.errors import ConfigError
     from caloforge.geometry import get_geometry
     from caloforge.simulation import SimulationJob
 
     calorimeter = get_geometry(geometry)
     source = energy_source(energies, spectrum)
-    if n_showers is None:
-        if not isinstance(source, GivenEnergies):
-            raise ConfigError("Say how many showers: -n N.")
-        n_showers = len(source.values)
     given = {key: value for key, value in {"angle": angle, "spread": spread}.items() if value is not None}
     job = SimulationJob(
         geometry=calorimeter,
         particle=particle,
-        n_showers=n_showers,
+        n_showers=sample_size(n_showers, source),
         energies=source,
         seed=seed,
         output=output,
@@ -73,6 +71,4 @@ def simulate(
         layout=layout,
         compression=compression,
     )
-    run_with_progress(
-        job, workers=workers, scheduler=scheduler, resume=resume, overwrite=overwrite
-    )
+    run_with_progress(job, workers=workers, scheduler=scheduler, resume=resume, overwrite=overwrite)

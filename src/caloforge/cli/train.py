@@ -92,7 +92,7 @@ def train(
     if is_main:
         plot_losses(output / METRICS, output / "loss.png")
         run = shlex.quote(str(output))
-        typer.echo(f"{output / BEST}: use it with caloforge generate {run} -n 1000 --energy 50 -o showers.h5")
+        typer.echo(f"{output / BEST}: use it with caloforge generate {run} -n 1000 --energies 50 -o showers.h5")
 
 
 class _Display:
