@@ -21,6 +21,7 @@ __all__ = [
     "OutputError",
     "CheckpointError",
     "EnergyRangeError",
+    "SameSampleError",
     "NonFiniteError",
     "CaloForgeWarning",
     "ImplausibleEnergyWarning",
@@ -102,7 +103,11 @@ class CheckpointError(FileFormatError):
 
 
 class EnergyRangeError(CaloForgeError, ValueError):
-    """Incident energies lie outside the range the model was trained on."""
+    """Incident energies lie outside the range the model was trained on, or two samples have other ranges."""
+
+
+class SameSampleError(CaloForgeError, ValueError):
+    """Two samples that must be independent share showers."""
 
 
 class NonFiniteError(CaloForgeError, ArithmeticError):

@@ -9,6 +9,7 @@ import typer
 from caloforge import __version__
 from caloforge.cli.convert import convert
 from caloforge.cli.demo import demo
+from caloforge.cli.evaluate import evaluate
 from caloforge.cli.generate import generate
 from caloforge.cli.info import info
 from caloforge.cli.models import models
@@ -88,7 +89,7 @@ def main() -> None:
     sys.exit(status)
 
 
-for _command in (demo, info, convert, train, generate, models):
+for _command in (demo, info, convert, train, generate, evaluate, models):
     app.command()(_command)
 
 
