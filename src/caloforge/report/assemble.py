@@ -8,6 +8,7 @@ from caloforge.evaluation import average_shower, compare
 from caloforge.report.pieces import Pieces
 from caloforge.report.samples import Sample
 from caloforge.report.settings import EvaluationSettings
+from caloforge.report.single_showers import single_showers
 from caloforge.showers import Showers
 
 __all__ = ["Assembly"]
@@ -42,6 +43,7 @@ class Assembly:
         return [
             ("features", "features", self._features),
             ("average_showers", "average showers", self._average_showers),
+            ("single_showers", "single showers", self._single_showers),
         ]
 
     def run(self, on_step: Callable[[str, int, int], None]) -> dict[str, Any]:
@@ -70,3 +72,6 @@ class Assembly:
             name: {"n_showers": found.n_showers, "mean": found.mean, "error": found.error}
             for name, found in zip(("generated", "reference"), averages, strict=True)
         }
+
+    def _single_showers(self) -> Any:
+        return single_showers(self._generated, self._reference)

@@ -1,6 +1,7 @@
 """From two files of showers to a folder with a report."""
 
 import datetime
+import functools
 import importlib.metadata
 import platform
 import shutil
@@ -74,13 +75,13 @@ def evaluate(
     begin = perf_counter()
     output = Path(output)
     check_folder(output, overwrite=overwrite)
-    options = {"threshold": threshold, "geometry": geometry}
+    find = functools.partial(open_sample, threshold=threshold, geometry=geometry)
     samples = [
-        open_sample(generated, role="generated", **options),
-        open_sample(reference, role="reference", start=start, stop=stop, **options),
+        find(generated, role="generated"),
+        find(reference, role="reference", start=start, stop=stop),
     ]
     if second_reference is not None:
-        samples.append(open_sample(second_reference, role="second reference", **options))
+        samples.append(find(second_reference, role="second reference"))
     if settings.overlap:
         samples = overlap(samples)
     notes = [note for other in (0, 2) for note in _notes(samples, other)]

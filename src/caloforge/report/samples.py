@@ -87,7 +87,7 @@ class Sample:
             mask = self.kept[position : position + len(chunk)]
             position += len(chunk)
             if not mask.all():
-                chunk = chunk[mask]  # noqa: PLW2901
+                chunk = chunk[mask]
             if len(chunk):
                 yield chunk.above(self.threshold) if self.threshold > 0 else chunk
 
@@ -100,6 +100,15 @@ class Sample:
             if n == limit:
                 break
         return Showers.concatenate(parts)
+
+    def pick(self, index: int) -> Showers:
+        """One shower, by its number among those that count."""
+        where = self.start + int(np.flatnonzero(self.kept)[index])
+        if isinstance(self.source, Path):
+            found = io.read(self.source, geometry=self.geometry, start=where, stop=where + 1)
+        else:
+            found = self.source[where : where + 1]
+        return found.above(self.threshold)
 
     def _raw_chunks(self) -> Iterator[Showers]:
         if isinstance(self.source, Path):

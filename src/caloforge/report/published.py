@@ -1,0 +1,93 @@
+"""The published results of the CaloChallenge, and the place of a sample among them."""
+
+import functools
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import resources
+from typing import Any, Final, final
+
+__all__ = ["METRICS", "Metric", "published", "rank"]
+
+_REFERENCE = "Geant4"
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Metric:
+    """One column of the published table; lower is better in all of them."""
+
+    name: str
+    label: str
+    digits: int
+    """Significant digits in a table."""
+
+
+METRICS: Final = (
+    Metric(name="auc_low", label="AUC, voxels", digits=3),
+    Metric(name="auc_high", label="AUC, features", digits=3),
+    Metric(name="auc_cnn", label="AUC, ResNet", digits=3),
+    Metric(name="fpd_e3", label="FPD × 10³", digits=3),
+    Metric(name="kpd_e3", label="KPD × 10³", digits=2),
+    Metric(name="separation_e_dep", label="separation, total energy", digits=2),
+    Metric(name="separation_e_layer", label="separation, layer energies", digits=2),
+    Metric(name="separation_voxel", label="separation, voxel energies", digits=2),
+)
+
+
+@functools.cache
+def _data() -> Mapping[str, Any]:
+    return json.loads((resources.files("caloforge.report") / "published.json").read_text())
+
+
+def published(geometry: str) -> list[dict[str, Any]]:
+    """Rows of a data set: ``submission``, and by metric value and standard deviation; none for other geometries.
+
+    References:
+        O. Amram et al., CaloChallenge 2022: a community challenge for fast calorimeter simulation,
+        arXiv:2410.21611.
+
+    Example:
+        >>> published("calochallenge_2")[0]["submission"]
+        'Geant4'
+    """
+    return _data()["datasets"].get(geometry, [])
+
+
+def rank(geometry: str, mine: Mapping[str, tuple[float, float | None]]) -> dict[str, Any] | None:
+    """The place of a sample in every metric that it has.
+
+    Args:
+        geometry: Name of the sample's geometry.
+        mine: Name of a metric to value and error.
+
+    Returns:
+        ``None`` for a geometry that the challenge does not have, or without a metric of the table. Else plain
+        data: ``source``, ``metrics`` (each with ``place``, ``of``, and ``better``, the submissions ahead) and
+        ``rows``, the published ones and this sample in the order of the first metric.
+    """
+    rows = published(geometry)
+    metrics = []
+    for metric in METRICS:
+        if metric.name not in mine:
+            continue
+        others = [r for r in rows if metric.name in r and r["submission"] != _REFERENCE]
+        if others:
+            better = [r["submission"] for r in others if r[metric.name][0] < mine[metric.name][0]]
+            metrics.append(
+                {
+                    "name": metric.name,
+                    "label": metric.label,
+                    "place": len(better) + 1,
+                    "of": len(others) + 1,
+                    "better": better,
+                }
+            )
+    if not metrics:
+        return None
+    first = metrics[0]["name"]
+    this = {"submission": "this sample", "mine": True} | {name: list(value) for name, value in mine.items()}
+    ordered = sorted(
+        [*rows, this], key=lambda row: (first not in row, row.get(first, [0.0])[0], row["submission"])
+    )
+    return {"source": _data()["source"], "metrics": metrics, "rows": ordered}

@@ -1,0 +1,85 @@
+"""A few single showers of both samples, sparse, for the view in three dimensions."""
+
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from caloforge.geometry import CartesianGrid, Geometry
+from caloforge.report.samples import Sample
+from caloforge.units import GeV
+
+__all__ = ["TARGETS", "single_showers", "target_energies"]
+
+TARGETS = (5 * GeV, 10 * GeV, 20 * GeV, 50 * GeV, 95 * GeV)
+"""Incident energies at which the CaloFlow papers show showers, MeV."""
+_MAX_HITS = 6000
+"""Voxels drawn per shower, the brightest first."""
+
+
+def target_energies(e_inc: Float[np.ndarray, " n"]) -> list[float]:
+    """Those of :data:`TARGETS` that lie in a sample's range, MeV; five over its logarithm if these are too few.
+
+    Example:
+        >>> target_energies(np.linspace(1e3, 60e3, 100))
+        [5000.0, 10000.0, 20000.0, 50000.0]
+    """
+    low, high = float(e_inc.min()), float(e_inc.max())
+    inside = [energy for energy in TARGETS if 0.98 * low <= energy <= 1.02 * high]
+    spread = np.geomspace(low, high, 7)[1:-1]
+    if len(inside) >= 3 and high <= 2 * TARGETS[-1]:
+        return inside
+    nearest = [float(e_inc[np.abs(np.log(e_inc / energy)).argmin()]) for energy in spread]
+    return list(dict.fromkeys(nearest))
+
+
+def single_showers(generated: Sample, reference: Sample) -> dict[str, Any]:
+    """For each target energy the shower of both samples whose incident energy is nearest; plain data."""
+    targets = target_energies(reference.e_inc)
+    return {
+        "layers": _layers(reference.geometry),
+        "pairs": [
+            {
+                "e_inc_MeV": target,
+                "generated": _nearest(generated, target),
+                "reference": _nearest(reference, target),
+            }
+            for target in targets
+        ],
+    }
+
+
+def _nearest(sample: Sample, e_inc: float) -> dict[str, Any]:
+    index = int(np.abs(sample.e_inc - e_inc).argmin())
+    shower = sample.pick(index)
+    voxels = shower.voxels[0].astype(np.float64)
+    order = np.argsort(voxels)[::-1][:_MAX_HITS]
+    hits = np.sort(order[voxels[order] > 0])
+    return {
+        "index": index,
+        "e_inc_MeV": float(shower.e_inc[0]),
+        "e_dep_MeV": float(voxels.sum()),
+        "n_hits": int(np.count_nonzero(voxels)),
+        "voxel": hits.tolist(),
+        "energy_MeV": [float(f"{value:.3g}") for value in voxels[hits]],
+    }
+
+
+def _layers(geometry: Geometry) -> list[dict[str, Any]]:
+    """Edges of the voxels; layers of unknown place are put behind each other."""
+    known = all(layer.z_min is not None for layer in geometry.layers)
+    found = []
+    for number, layer in enumerate(geometry.layers):
+        grid = layer.grid
+        cartesian = isinstance(grid, CartesianGrid)
+        found.append(
+            {
+                "name": layer.name,
+                "kind": grid.kind,
+                "z": [layer.z_min, layer.z_max] if known else None,
+                "number": number,
+                "first": list(grid.x_edges) if cartesian else list(grid.alpha_edges),
+                "second": list(grid.y_edges) if cartesian else list(grid.r_edges),
+            }
+        )
+    return found
