@@ -1,6 +1,7 @@
 """The classifier test: a classifier is trained to tell generated showers from reference ones."""
 
 from caloforge.classifier.config import ARCHITECTURES, INPUTS, Architecture, ClassifierConfig, Inputs
+from caloforge.classifier.learning import learning_curve
 from caloforge.classifier.result import (
     CalibrationCurve,
     ClassifierProgress,
@@ -9,6 +10,7 @@ from caloforge.classifier.result import (
     LearningPoint,
     TrainingResult,
 )
+from caloforge.classifier.two_sample import classifier_test
 
 __all__ = [
     "ARCHITECTURES",
@@ -22,4 +24,6 @@ __all__ = [
     "LearningCurve",
     "LearningPoint",
     "TrainingResult",
+    "classifier_test",
+    "learning_curve",
 ]

@@ -47,8 +47,8 @@ def train(
     from rich.console import Console
 
     from caloforge import io
+    from caloforge.devices import check_device
     from caloforge.errors import ConfigError, NonFiniteError, UnknownNameError
-    from caloforge.generation.engine import check_device
     from caloforge.models import FAMILIES
     from caloforge.plotting.losses import plot_losses
     from caloforge.recipes import load_recipe
