@@ -25,6 +25,7 @@ __all__ = [
     "NonFiniteError",
     "CaloForgeWarning",
     "ImplausibleEnergyWarning",
+    "LeakageWarning",
 ]
 
 
@@ -120,3 +121,7 @@ class CaloForgeWarning(UserWarning):
 
 class ImplausibleEnergyWarning(CaloForgeWarning):
     """Deposits and incident energies do not fit together; probably a unit is wrong."""
+
+
+class LeakageWarning(CaloForgeWarning):
+    """Reference showers were in the training of the model under test, or nobody can know."""

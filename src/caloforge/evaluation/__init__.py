@@ -13,6 +13,7 @@ from caloforge.evaluation.histograms import (
     separation_floor,
     separation_power,
 )
+from caloforge.evaluation.leakage import LeakageReport, check_leakage
 from caloforge.evaluation.reference_samples import (
     REFERENCE_E_INC,
     reference_names,
@@ -26,10 +27,12 @@ __all__ = [
     "BinnedComparison",
     "Feature",
     "FeatureComparison",
+    "LeakageReport",
     "Moments",
     "average_ratio",
     "average_shower",
     "bin_samples",
+    "check_leakage",
     "compare",
     "high_level_features",
     "reference_edges",
