@@ -1,17 +1,39 @@
 """Every number of a report, piece by piece."""
 
+import dataclasses
 import functools
 from collections.abc import Callable
 from typing import Any, final
 
-from caloforge.evaluation import average_shower, compare
+import numpy as np
+from jaxtyping import Float
+
+from caloforge import __version__
+from caloforge.errors import ValueRangeError
+from caloforge.evaluation import Feature, average_shower, compare, high_level_features
+from caloforge.evaluation.correlation import compare_correlations
+from caloforge.evaluation.distances import feature_distances
+from caloforge.evaluation.fpd import frechet_physics_distance
+from caloforge.evaluation.kpd import kernel_physics_distance
+from caloforge.evaluation.neighbours import NeighbourDistances, nearest_showers, neighbour_distances
+from caloforge.evaluation.physics_distance import PHYSICS_DISTANCE_SETTINGS
+from caloforge.evaluation.prdc import shower_prdc
+from caloforge.report.classifier_tests import ClassifierTests, OnStep
+from caloforge.report.energy_slices import energy_slices
 from caloforge.report.pieces import Pieces
+from caloforge.report.plain import plain
 from caloforge.report.samples import Sample
 from caloforge.report.settings import EvaluationSettings
-from caloforge.report.single_showers import single_showers
+from caloforge.report.single_showers import single_showers, sparse_shower, target_energies
 from caloforge.showers import Showers
 
-__all__ = ["Assembly"]
+__all__ = ["Assembly", "correlated_features"]
+
+_MAX_BYTES = 3 * 2**30
+"""Voxels of one sample in memory for what needs single showers; a larger sample is cut, and the report says so."""
+_MAX_LAYERS = 60
+_NEIGHBOURS = {"fast": 4_000, "full": 10_000}
+"""Showers per sample whose nearest neighbours are searched; the time grows with the square."""
 
 
 @final
@@ -38,40 +60,188 @@ class Assembly:
         self._generated, self._reference, self._second = generated, reference, second
         self._settings, self._pieces = settings, pieces
 
-    def steps(self) -> list[tuple[str, str, Callable[[], Any]]]:
-        """Name, title for a progress bar, and function of every piece that this level has."""
+    @property
+    def _steps(self) -> list[tuple[str, str, Callable[[], Any]]]:
+        """Name, title for a progress bar, and function of every piece but the classifiers."""
         return [
             ("features", "features", self._features),
             ("average_showers", "average showers", self._average_showers),
-            ("single_showers", "single showers", self._single_showers),
+            ("energy_slices", "slices of energy", self._energy_slices),
+            ("correlations", "correlations", self._correlations),
+            ("distances", "FPD, KPD", self._distances),
+            ("prdc", "precision, recall", self._prdc),
+            ("neighbours", "nearest neighbours", self._neighbours),
+            ("single_showers", "single showers", lambda: single_showers(self._generated, self._reference)),
         ]
 
-    def run(self, on_step: Callable[[str, int, int], None]) -> dict[str, Any]:
+    def run(self, on_step: OnStep) -> dict[str, Any]:
         """Make all pieces; ``on_step`` is told the title, the number done, and of how many."""
-        steps = self.steps()
-        report = {}
-        for number, (name, title, make) in enumerate(steps):
-            on_step(title, number, len(steps))
-            report[name] = self._pieces.get(name, self._key(name), make)
+        tests = ClassifierTests(
+            self._showers,
+            self._second_showers,
+            geometry=self._reference.geometry,
+            settings=self._settings,
+            folder=self._pieces.folder / "classifiers",
+        )
+        total, report = len(self._steps) + len(tests.configs), {}
+        for number, (name, title, make) in enumerate(self._steps):
+            on_step(title, number, total)
+            report[name] = self._pieces.get(name, self._key(name), functools.partial(_or_reason, make))
+        done = len(self._steps)
+        report["classifiers"] = [
+            self._pieces.get(
+                f"classifier-{name}",
+                self._key(config),
+                functools.partial(tests.run, name, _from(on_step, done + k, total)),
+            )
+            for k, (name, config) in enumerate(tests.configs.items())
+        ]
         return report
 
-    def _key(self, name: str) -> Any:
+    def _key(self, what: Any) -> Any:
         samples = (self._generated, self._reference, self._second)
-        return [name, [sample and sample.fingerprint for sample in samples], self._settings.seed]
+        settings = self._settings
+        return [
+            what,
+            __version__,
+            [sample and sample.fingerprint for sample in samples],
+            settings.seed,
+            settings.level,
+            settings.trainings,
+        ]
+
+    @functools.cache  # noqa: B019 - lives as long as the evaluation
+    def _showers(self) -> tuple[Showers, Showers]:
+        return _load(self._generated), _load(self._reference)
+
+    @functools.cache  # noqa: B019
+    def _second_showers(self) -> Showers | None:
+        return None if self._second is None else _load(self._second)
 
     @functools.cached_property
-    def _showers(self) -> tuple[Showers, Showers]:
-        return self._generated.load(), self._reference.load()
+    def _all_features(self) -> tuple[tuple[Feature, ...], tuple[Feature, ...]]:
+        generated, reference = self._showers()
+        return high_level_features(generated), high_level_features(reference)
+
+    def _matrices(
+        self, names: list[str] | None = None
+    ) -> tuple[list[str], Float[np.ndarray, "n F"], Float[np.ndarray, "m F"]]:
+        """Names and values of features, all by default, as columns."""
+        known = [feature.name for feature in self._all_features[1]]
+        columns = range(len(known)) if names is None else [known.index(name) for name in names]
+        one, other = (np.stack([sample[k].values for k in columns], axis=1) for sample in self._all_features)
+        return [known[k] for k in columns], one, other
 
     def _features(self) -> Any:
-        return compare(*self._showers, seed=self._settings.seed)
+        rows = plain(compare(*self._showers(), seed=self._settings.seed))
+        names, generated, reference = self._matrices()
+        found = feature_distances(generated, reference, names=names, seed=self._settings.seed)
+        for row, distance in zip(rows, plain(found), strict=True):
+            row["distances"] = distance
+        return rows
 
     def _average_showers(self) -> Any:
-        averages = (average_shower(showers) for showers in self._showers)
+        averages = (average_shower(showers) for showers in self._showers())
         return {
             name: {"n_showers": found.n_showers, "mean": found.mean, "error": found.error}
             for name, found in zip(("generated", "reference"), averages, strict=True)
         }
 
-    def _single_showers(self) -> Any:
-        return single_showers(self._generated, self._reference)
+    def _energy_slices(self) -> Any:
+        e_inc = tuple(showers.e_inc for showers in self._showers())
+        return energy_slices(*self._all_features, *e_inc)
+
+    def _correlations(self) -> Any:
+        features = self._all_features[1]
+        names, generated, reference = self._matrices(correlated_features([f.name for f in features]))
+        labels = {f.name: f.label for f in features}
+        found = compare_correlations(generated, reference, names=names)
+        return {"result": found, "labels": [labels[name] for name in names]}
+
+    def _distances(self) -> Any:
+        _, generated, reference = self._matrices()
+        return {
+            name: {
+                "fpd": frechet_physics_distance(generated, reference, settings=name),
+                "kpd": kernel_physics_distance(generated, reference, settings=name),
+            }
+            for name in PHYSICS_DISTANCE_SETTINGS
+        }
+
+    def _prdc(self) -> Any:
+        most, seed = _NEIGHBOURS[self._settings.level], self._settings.seed
+        generated, reference = self._showers()
+        second = self._second_showers()
+        return {
+            "result": shower_prdc(generated, reference, max_showers=most, seed=seed),
+            "floor": second and shower_prdc(second, reference, max_showers=most, seed=seed),
+        }
+
+    def _neighbours(self) -> Any:
+        generated, reference = self._showers()
+        nearest = nearest_showers(generated, reference, e_inc=target_energies(generated.e_inc))
+        distances = neighbour_distances(
+            generated, reference, max_showers=_NEIGHBOURS[self._settings.level], seed=self._settings.seed
+        )
+        return {
+            "pairs": [
+                {
+                    "e_inc_MeV": asked,
+                    "distance_MeV": distance,
+                    "generated": sparse_shower(generated, mine),
+                    "reference": sparse_shower(reference, theirs),
+                }
+                for asked, mine, theirs, distance in zip(
+                    nearest.asked_e_inc.tolist(),
+                    nearest.generated_index[:, 0].tolist(),
+                    nearest.reference_index[:, 0].tolist(),
+                    nearest.distance[:, 0].tolist(),
+                    strict=True,
+                )
+            ],
+            "distances": _distance_histogram(distances),
+        }
+
+
+def correlated_features(names: list[str]) -> list[str]:
+    """Features of a correlation matrix that can be read: all of a few layers, of many only the layers' energies."""
+    layers = [name for name in names if name.startswith("e_layer_")]
+    if len(layers) <= 4:
+        return names
+    whole = [name for name in names if not name.rpartition("_")[2].isdigit()]
+    return whole + layers[:_MAX_LAYERS]
+
+
+def _distance_histogram(found: NeighbourDistances) -> dict[str, Any]:
+    """The distances as counts; copies, at distance 0, are in the first bin."""
+    arrays = {
+        name: getattr(found, name)
+        for name in ("reference_to_reference", "generated_to_reference", "generated_to_generated")
+    }
+    values = np.concatenate(list(arrays.values()))
+    low, high = np.quantile(values[values > 0], (0.001, 0.999))
+    edges = np.geomspace(low, max(high, 1.001 * low), 41)
+    counts = {name: np.histogram(np.clip(v, low, high), edges)[0] for name, v in arrays.items()}
+    kept = {f.name: getattr(found, f.name) for f in dataclasses.fields(found) if f.name not in arrays}
+    return kept | {
+        "memorising": found.memorising,
+        "collapsed": found.collapsed,
+        "histogram": {"edges": edges, "counts": counts},
+    }
+
+
+def _from(on_step: OnStep, done: int, total: int) -> Callable[[str, float], None]:
+    return lambda title, part: on_step(title, done + part, total)
+
+
+def _or_reason(make: Callable[[], Any]) -> Any:
+    """The piece; what samples of this size or kind cannot give is left out, with the reason."""
+    try:
+        return make()
+    except ValueRangeError as err:
+        return {"left_out": str(err)}
+
+
+def _load(sample: Sample) -> Showers:
+    limit = _MAX_BYTES // (4 * sample.geometry.n_voxels)
+    return sample.load(None if len(sample) <= limit else limit)

@@ -7,8 +7,9 @@ import numpy as np
 
 from caloforge.evaluation import AverageShower, BinnedComparison, FeatureComparison, Moments
 from caloforge.geometry import Geometry
+from caloforge.plotting import Curve
 
-__all__ = ["array", "average_of", "feature_of"]
+__all__ = ["array", "average_of", "curve_of", "dense", "feature_of", "moments_of"]
 
 
 def array(values: Any) -> np.ndarray:
@@ -21,8 +22,8 @@ def feature_of(row: Mapping[str, Any]) -> FeatureComparison:
     bins = row["histograms"]
     return FeatureComparison(
         **{key: row[key] for key in ("name", "label", "unit", "separation", "floor", "floor_95")},
-        generated=_moments(row["generated"]),
-        reference=_moments(row["reference"]),
+        generated=moments_of(row["generated"]),
+        reference=moments_of(row["reference"]),
         histograms=BinnedComparison(
             edges=array(bins["edges"]),
             generated=np.array(bins["generated"]),
@@ -32,7 +33,8 @@ def feature_of(row: Mapping[str, Any]) -> FeatureComparison:
     )
 
 
-def _moments(data: Mapping[str, Any]) -> Moments:
+def moments_of(data: Mapping[str, Any]) -> Moments:
+    """Mean and spread of one sample."""
     return Moments(**{key: np.nan if value is None else value for key, value in data.items()})
 
 
@@ -44,3 +46,19 @@ def average_of(data: Mapping[str, Any], geometry: Geometry) -> AverageShower:
         mean=array(data["mean"]),
         error=array(data["error"]),
     )
+
+
+def curve_of(data: Mapping[str, Any]) -> Curve:
+    """One of ``report["profiles"]``, or ``report["voxel_spectrum"]``."""
+    generated, reference = (
+        (array(data[name]["mean"]), np.nan_to_num(array(data[name]["error"])))
+        for name in ("generated", "reference")
+    )
+    return data["x_label"], data["y_label"], array(data["edges"]), generated, reference, data["logarithmic"]
+
+
+def dense(shower: Mapping[str, Any], n_voxels: int) -> np.ndarray:
+    """Voxels of one shower, MeV, ``(V,)``, from its sparse form."""
+    voxels = np.zeros(n_voxels)
+    voxels[shower["voxel"]] = shower["energy_MeV"]
+    return voxels

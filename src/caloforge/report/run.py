@@ -43,7 +43,7 @@ def evaluate(
     start: int = 0,
     stop: int | None = None,
     overwrite: bool = False,
-    on_step: Callable[[str, int, int], None] | None = None,
+    on_step: Callable[[str, float, int], None] | None = None,
 ) -> dict[str, Any]:
     """Judge generated showers against a reference, and write ``report.json``, plots and ``report.html``.
 

@@ -7,9 +7,10 @@ from jaxtyping import Float
 
 from caloforge.geometry import CartesianGrid, Geometry
 from caloforge.report.samples import Sample
+from caloforge.showers import Showers
 from caloforge.units import GeV
 
-__all__ = ["TARGETS", "single_showers", "target_energies"]
+__all__ = ["TARGETS", "single_showers", "sparse_shower", "target_energies"]
 
 TARGETS = (5 * GeV, 10 * GeV, 20 * GeV, 50 * GeV, 95 * GeV)
 """Incident energies at which the CaloFlow papers show showers, MeV."""
@@ -51,13 +52,17 @@ def single_showers(generated: Sample, reference: Sample) -> dict[str, Any]:
 
 def _nearest(sample: Sample, e_inc: float) -> dict[str, Any]:
     index = int(np.abs(sample.e_inc - e_inc).argmin())
-    shower = sample.pick(index)
-    voxels = shower.voxels[0].astype(np.float64)
+    return sparse_shower(sample.pick(index), 0) | {"index": index}
+
+
+def sparse_shower(showers: Showers, index: int) -> dict[str, Any]:
+    """One shower as plain data: numbers of the voxels with energy and their energies, MeV."""
+    voxels = showers.voxels[index].astype(np.float64)
     order = np.argsort(voxels)[::-1][:_MAX_HITS]
     hits = np.sort(order[voxels[order] > 0])
     return {
         "index": index,
-        "e_inc_MeV": float(shower.e_inc[0]),
+        "e_inc_MeV": float(showers.e_inc[index]),
         "e_dep_MeV": float(voxels.sum()),
         "n_hits": int(np.count_nonzero(voxels)),
         "voxel": hits.tolist(),
