@@ -14,21 +14,27 @@ from caloforge.evaluation.histograms import (
     separation_power,
 )
 from caloforge.evaluation.leakage import LeakageReport, check_leakage
+from caloforge.evaluation.profiles import Profile, VoxelSpectrum
 from caloforge.evaluation.reference_samples import (
     REFERENCE_E_INC,
     reference_names,
     reference_sample,
     sample_of_particle,
 )
+from caloforge.evaluation.sample import EnergySlice, SampleStatistics, sample_statistics
 
 __all__ = [
     "REFERENCE_E_INC",
     "AverageShower",
     "BinnedComparison",
+    "EnergySlice",
     "Feature",
     "FeatureComparison",
     "LeakageReport",
     "Moments",
+    "Profile",
+    "SampleStatistics",
+    "VoxelSpectrum",
     "average_ratio",
     "average_shower",
     "bin_samples",
@@ -39,6 +45,7 @@ __all__ = [
     "reference_names",
     "reference_sample",
     "sample_of_particle",
+    "sample_statistics",
     "separation_floor",
     "separation_power",
 ]

@@ -1,12 +1,21 @@
 """Mean energy along the shower and around its axis, and how often a voxel has which energy."""
 
+import functools
+import math
 from dataclasses import dataclass
 from typing import final
 
 import numpy as np
 from jaxtyping import Float, Int
 
-__all__ = ["Profile", "VoxelSpectrum"]
+from caloforge.evaluation.layer_sums import axis_positions
+from caloforge.evaluation.running_mean import RunningMean
+from caloforge.geometry import CartesianGrid, Geometry, PolarGrid
+from caloforge.geometry.grid import Grid
+
+__all__ = ["Profile", "RadialProfiles", "SpectrumCounter", "VoxelSpectrum", "longitudinal_profile"]
+
+_MOST_RINGS = 40  # of Cartesian grids, whose pitch may be far below their size
 
 
 @final
@@ -45,3 +54,162 @@ class VoxelSpectrum:
     """Voxels below the first edge, those without energy among them."""
     above: int
     """Voxels above the last edge."""
+
+
+def longitudinal_profile(e_layer: Float[np.ndarray, "n L"]) -> Profile:
+    """Mean energy per layer, from the layer energies of all showers, MeV, ``(n, L)``."""
+    average = RunningMean(e_layer.shape[1])
+    average.add(e_layer)
+    return Profile(
+        name="longitudinal",
+        label="layer",
+        unit="",
+        edges=np.arange(e_layer.shape[1] + 1) - 0.5,
+        mean=average.mean,
+        error=average.error,
+    )
+
+
+@final
+class RadialProfiles:
+    """Energy around the axis, per layer and over all layers, of blocks of showers.
+
+    Each voxel counts with all its energy at the distance of its centre from the axis. The bins of a polar layer
+    are its rings; those of a Cartesian one are as wide as the smallest pitch, or wider to have at most 40. Over
+    all layers the edges are those of all of them. Bins without a voxel's centre are joined to the one before.
+
+    Args:
+        geometry: The calorimeter.
+    """
+
+    def __init__(self, geometry: Geometry) -> None:
+        self._slices = geometry.layer_slices
+        self._edges = _common_edges(geometry)
+        self._rings = [_rings(layer.grid, self._edges) for layer in geometry.layers]
+        self._used = functools.reduce(np.union1d, [rings.bins for rings in self._rings])
+        self._by_layer = [RunningMean(len(rings.bins)) for rings in self._rings]
+        self._over_all = RunningMean(len(self._used))
+
+    def add(self, voxels: Float[np.ndarray, "m V"]) -> None:
+        """Take in a block of showers, MeV, float64."""
+        over_all = np.zeros((len(voxels), len(self._used)))
+        for rings, average, where in zip(self._rings, self._by_layer, self._slices, strict=True):
+            energy = rings.sums(voxels[:, where])
+            average.add(energy)
+            over_all[:, np.searchsorted(self._used, rings.bins)] += energy
+        self._over_all.add(over_all)
+
+    def over_all(self) -> Profile:
+        """Over all layers."""
+        return _radial("radial", _joined(self._edges, self._used), self._over_all)
+
+    def by_layer(self) -> tuple[Profile, ...]:
+        """Of each layer."""
+        return tuple(
+            _radial(f"radial_{k}", rings.edges, average)
+            for k, (rings, average) in enumerate(zip(self._rings, self._by_layer, strict=True))
+        )
+
+
+def _radial(name: str, edges: tuple[float, ...], average: RunningMean) -> Profile:
+    return Profile(
+        name=name,
+        label="distance from the axis",
+        unit="mm",
+        edges=np.array(edges),
+        mean=average.mean,
+        error=average.error,
+    )
+
+
+@final
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Rings:
+    """How the voxels of a layer fall into bins of the distance from the axis."""
+
+    bins: Int[np.ndarray, " b"]
+    """Which of the common bins the layer has voxels in."""
+    edges: tuple[float, ...]
+    """Of the layer's own bins, mm."""
+    shape: tuple[int, int] | None
+    """``(n_alpha, n_r)`` of a polar grid."""
+    belongs: Float[np.ndarray, "v b"] | None
+    """1 where a voxel of another grid belongs to a bin."""
+
+    def sums(self, voxels: Float[np.ndarray, "m v"]) -> Float[np.ndarray, "m b"]:
+        """Energy per bin, MeV."""
+        if self.shape is not None:
+            return voxels.reshape(len(voxels), *self.shape).sum(axis=1)
+        return voxels @ self.belongs
+
+
+@functools.lru_cache(maxsize=64)
+def _rings(grid: Grid, edges: tuple[float, ...]) -> _Rings:
+    bins, index = np.unique(
+        np.searchsorted(edges, axis_positions(grid)[2], side="right") - 1, return_inverse=True
+    )
+    if isinstance(grid, PolarGrid):
+        return _Rings(bins=bins, edges=grid.r_edges, shape=grid.shape, belongs=None)
+    return _Rings(bins=bins, edges=_joined(edges, bins), shape=None, belongs=np.eye(len(bins))[index])
+
+
+def _joined(edges: tuple[float, ...], bins: Int[np.ndarray, " b"]) -> tuple[float, ...]:
+    """Edges of some of the bins, each made to reach up to the next."""
+    return (edges[0], *(edges[k] for k in bins[1:]), edges[bins[-1] + 1])
+
+
+def _common_edges(geometry: Geometry) -> tuple[float, ...]:
+    """Edges of the distance from the axis into which all layers fit, mm."""
+    grids = {layer.grid for layer in geometry.layers}
+    rings = {edge for grid in grids if isinstance(grid, PolarGrid) for edge in grid.r_edges}
+    edges = sorted(rings) or [0.0]
+    pitches = [
+        np.diff(axis).min()
+        for grid in grids
+        if isinstance(grid, CartesianGrid)
+        for axis in (grid.x_edges, grid.y_edges)
+    ]
+    farthest = max(float(axis_positions(grid)[2].max()) for grid in grids)
+    if pitches:
+        step = max(float(min(pitches)), farthest / (_MOST_RINGS - 0.5))
+        behind = math.ceil(edges[-1] / step)
+        edges += [step * k for k in range(behind, math.floor(farthest / step) + 2) if step * k > edges[-1]]
+    return tuple(edges)
+
+
+@final
+class SpectrumCounter:
+    """Counts voxels by their energy, of blocks of showers.
+
+    Args:
+        edges: Increasing bin edges, MeV, all above 0, ``(b + 1,)``.
+    """
+
+    def __init__(self, edges: Float[np.ndarray, " b+1"]) -> None:
+        self._edges = edges
+        self._average = RunningMean(len(edges) + 1)
+        self._counts = np.zeros(len(edges) + 1, dtype=np.int64)
+
+    def add(self, voxels: Float[np.ndarray, "m V"]) -> None:
+        """Take in a block of showers, MeV, float64."""
+        size = len(self._edges) + 1
+        flat = np.flatnonzero(voxels > 0)
+        energies = voxels.ravel()[flat]
+        bins = np.searchsorted(self._edges, energies, side="right")
+        bins[energies == self._edges[-1]] -= 1
+        bins += flat // voxels.shape[1] * size  # shower by shower
+        counts = np.bincount(bins, minlength=len(voxels) * size).reshape(len(voxels), size)
+        counts[:, 0] += voxels.shape[1] - counts.sum(axis=1)  # those without energy
+        self._counts += counts.sum(axis=0)
+        self._average.add(counts.astype(np.float64))
+
+    def spectrum(self) -> VoxelSpectrum:
+        """What was counted."""
+        return VoxelSpectrum(
+            edges=self._edges,
+            counts=self._counts[1:-1],
+            per_shower=self._average.mean[1:-1],
+            error=self._average.error[1:-1],
+            below=int(self._counts[0]),
+            above=int(self._counts[-1]),
+        )
