@@ -52,7 +52,13 @@ def draw_learning_curves(
         axes.errorbar(n, auc, error, fmt="o-", markersize=4, linewidth=1.2, color=colour, label=name)
         if name in floors:
             value, spread = floors[name]
-            axes.axhspan(value - (spread or 0), value + (spread or 0), color=REFERENCE["color"], alpha=0.25, linewidth=0)
+            axes.axhspan(
+                value - (spread or 0),
+                value + (spread or 0),
+                color=REFERENCE["color"],
+                alpha=0.25,
+                linewidth=0,
+            )
     axes.set(xscale="log", xlabel="showers per class", ylabel="AUC")
     sizes = sorted({int(k) for n, _, _ in curves.values() for k in n})
     axes.set_xticks(sizes, [f"{k:,}" for k in sizes])

@@ -47,7 +47,7 @@ def draw_correlations(
         if named:
             axes.set_xticks([])
             ticks = np.arange(len(labels)) + 0.5
-            axes.set_yticks(ticks, labels if axes is panels[0] else [], fontsize=6.5, length=0)
+            axes.set_yticks(ticks, labels if axes is panels[0] else [], fontsize=6.5)
             axes.tick_params(length=0)
         figure.colorbar(mesh, ax=axes, shrink=0.8, aspect=25, pad=0.02)
     return figure

@@ -13,7 +13,8 @@ from caloforge.plotting.style import GENERATED, REFERENCE
 __all__ = ["draw_neighbour_distances", "draw_neighbours"]
 
 _MAX_LAYERS = 3
-_DECADES = 4
+_DECADES = 5
+_SIDES = (GENERATED["label"], f"nearest {REFERENCE['label']} shower")
 
 
 def draw_neighbours(
@@ -27,35 +28,28 @@ def draw_neighbours(
         pairs: Title, voxels of the generated shower and of its nearest reference shower, MeV, ``(V,)``.
         geometry: The calorimeter.
     """
-    total = sum(np.array([v[where].sum() for where in geometry.layer_slices]) for pair in pairs for v in pair[1:])
+    total = sum(
+        np.array([v[where].sum() for where in geometry.layer_slices]) for pair in pairs for v in pair[1:]
+    )
     layers = np.sort(np.argsort(total)[::-1][:_MAX_LAYERS]).tolist()
     high = max(float(max(mine.max(), theirs.max())) for _, mine, theirs in pairs) or 1.0
     norm = LogNorm(high * 10.0**-_DECADES, high)
     n = len(layers)
-    figure = Figure(figsize=(2 * 1.5 * n + 1.6, 1.5 * len(pairs) + 0.8), layout="constrained")
-    panels = figure.subplots(len(pairs), 2 * n + 1, squeeze=False, width_ratios=[1] * n + [0.12] + [1] * n)
-    for row, (title, *showers) in zip(panels, pairs, strict=True):
-        row[n].set_axis_off()
-        for side, voxels in enumerate(showers):
-            for column, k in enumerate(layers):
-                axes = row[column + side * (n + 1)]
-                mesh = _draw_layer(axes, geometry, k, voxels, norm)
+    figure = Figure(figsize=(2 * 1.45 * n + 1.5, 1.45 * len(pairs) + 0.8), layout="constrained")
+    sides = figure.subfigures(1, 3, width_ratios=(1.45 * n + 0.25, 1.45 * n, 1.1))
+    for number, (side, name) in enumerate(zip(sides, _SIDES, strict=False)):
+        side.suptitle(name, fontweight="bold", fontsize="medium")
+        panels = side.subplots(len(pairs), n, squeeze=False)
+        for row, (title, *showers) in zip(panels, pairs, strict=True):
+            for axes, k in zip(row, layers, strict=True):
+                mesh = _draw_layer(axes, geometry, k, showers[number], norm)
                 if row is panels[0]:
                     axes.set_title(f"layer {geometry.layers[k].name}", fontsize="small")
-        row[0].set_ylabel(title, fontsize="small")
-    for side, name in enumerate((GENERATED["label"], f"nearest {REFERENCE['label']} shower")):
-        middle = panels[0][side * (n + 1) + n // 2]
-        middle.annotate(
-            name,
-            (0.5, 1.0),
-            xytext=(0, 20),
-            xycoords="axes fraction",
-            textcoords="offset points",
-            ha="center",
-            fontweight="bold",
-            fontsize="medium",
-        )
-    figure.colorbar(mesh, ax=panels, label="voxel energy [MeV]", aspect=40, pad=0.01, extend="min")
+            if number == 0:
+                row[0].set_ylabel(title, fontsize="small")
+    bar = sides[2].subplots()
+    bar.set_axis_off()
+    figure.colorbar(mesh, ax=bar, label="voxel energy [MeV]", fraction=0.9, aspect=40, pad=0, extend="min")
     return figure
 
 

@@ -45,7 +45,9 @@ def draw_curves(curves: Sequence[Curve]) -> Figure:
         else:
             lower.xaxis.set_major_locator(MaxNLocator(6, integer="number" in x_label))
         lower.set_xlim(edges[0], edges[-1])
-    figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=2, frameon=False)
+    figure.legend(
+        *figure.axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=2, frameon=False
+    )
     return figure
 
 
@@ -59,9 +61,7 @@ def _steps(
     positive = np.concatenate([mine[mine > 0], theirs[theirs > 0]])
     bottom = float(positive.min()) / 2 if len(positive) else 1e-3
     colour = REFERENCE["color"]
-    axes.stairs(
-        theirs, edges, baseline=bottom, fill=True, color=colour, alpha=0.3, label=REFERENCE["label"]
-    )
+    axes.stairs(theirs, edges, baseline=bottom, fill=True, color=colour, alpha=0.3, label=REFERENCE["label"])
     axes.stairs(
         theirs + their_error,
         edges,
@@ -72,7 +72,12 @@ def _steps(
         linewidth=0,
     )
     axes.stairs(
-        np.maximum(mine, bottom), edges, baseline=None, linewidth=1.3, color=GENERATED["color"], label=GENERATED["label"]
+        np.maximum(mine, bottom),
+        edges,
+        baseline=None,
+        linewidth=1.3,
+        color=GENERATED["color"],
+        label=GENERATED["label"],
     )
     shown = mine > 0
     axes.errorbar(

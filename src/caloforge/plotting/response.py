@@ -54,11 +54,9 @@ def draw_response(
         lower[column].axhline(1, color=REFERENCE["color"], linewidth=0.8)
         lower[column].set_ylabel(relative)
         lower[column].set_xlabel("incident energy [GeV]")
-        if e_inc[-1] > 5 * e_inc[0]:
+        if e_inc[-1] > 50 * e_inc[0]:
             lower[column].set_xscale("log")
-    figure.legend(
-        *upper[0].get_legend_handles_labels(), loc="outside upper center", ncols=2, frameon=False
-    )
+    figure.legend(*upper[0].get_legend_handles_labels(), loc="outside upper center", ncols=2, frameon=False)
     return figure
 
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, final
 
 import numpy as np
@@ -10,7 +10,7 @@ from jaxtyping import Float
 
 from caloforge import __version__
 from caloforge.errors import ValueRangeError
-from caloforge.evaluation import Feature, average_shower, compare, high_level_features
+from caloforge.evaluation import compare
 from caloforge.evaluation.correlation import compare_correlations
 from caloforge.evaluation.distances import feature_distances
 from caloforge.evaluation.fpd import frechet_physics_distance
@@ -18,10 +18,12 @@ from caloforge.evaluation.kpd import kernel_physics_distance
 from caloforge.evaluation.neighbours import NeighbourDistances, nearest_showers, neighbour_distances
 from caloforge.evaluation.physics_distance import PHYSICS_DISTANCE_SETTINGS
 from caloforge.evaluation.prdc import shower_prdc
+from caloforge.evaluation.sample import SampleStatistics, sample_statistics
 from caloforge.report.classifier_tests import ClassifierTests, OnStep
 from caloforge.report.energy_slices import energy_slices
 from caloforge.report.pieces import Pieces
 from caloforge.report.plain import plain
+from caloforge.report.profiles import profile_pair, spectrum_pair
 from caloforge.report.samples import Sample
 from caloforge.report.settings import EvaluationSettings
 from caloforge.report.single_showers import single_showers, sparse_shower, target_energies
@@ -31,7 +33,9 @@ __all__ = ["Assembly", "correlated_features"]
 
 _MAX_BYTES = 3 * 2**30
 """Voxels of one sample in memory for what needs single showers; a larger sample is cut, and the report says so."""
-_MAX_LAYERS = 60
+_MAX_LAYERS, _MAX_WHOLE, _FEW_LAYERS = 60, 12, 4
+_CORRELATED = ("e_layer", "sparsity", "brightest_ratio", "width_y", "width_r")
+"""Kinds of features per layer in the correlation matrix; of many layers the first kind only."""
 _NEIGHBOURS = {"fast": 4_000, "full": 10_000}
 """Showers per sample whose nearest neighbours are searched; the time grows with the square."""
 
@@ -66,6 +70,7 @@ class Assembly:
         return [
             ("features", "features", self._features),
             ("average_showers", "average showers", self._average_showers),
+            ("shapes", "profiles", self._profiles),
             ("energy_slices", "slices of energy", self._energy_slices),
             ("correlations", "correlations", self._correlations),
             ("distances", "FPD, KPD", self._distances),
@@ -119,53 +124,68 @@ class Assembly:
         return None if self._second is None else _load(self._second)
 
     @functools.cached_property
-    def _all_features(self) -> tuple[tuple[Feature, ...], tuple[Feature, ...]]:
-        generated, reference = self._showers()
-        return high_level_features(generated), high_level_features(reference)
+    def _statistics(self) -> tuple[SampleStatistics, SampleStatistics]:
+        one, other = (sample_statistics(sample.chunks()) for sample in (self._generated, self._reference))
+        return one, other
 
     def _matrices(
-        self, names: list[str] | None = None
-    ) -> tuple[list[str], Float[np.ndarray, "n F"], Float[np.ndarray, "m F"]]:
-        """Names and values of features, all by default, as columns."""
-        known = [feature.name for feature in self._all_features[1]]
-        columns = range(len(known)) if names is None else [known.index(name) for name in names]
-        one, other = (np.stack([sample[k].values for k in columns], axis=1) for sample in self._all_features)
-        return [known[k] for k in columns], one, other
+        self, names: Sequence[str] | None = None
+    ) -> tuple[Float[np.ndarray, "n F"], Float[np.ndarray, "m F"]]:
+        """Features as columns, all by default."""
+        generated, reference = self._statistics
+        return generated.matrix(names), reference.matrix(names)
 
     def _features(self) -> Any:
         rows = plain(compare(*self._showers(), seed=self._settings.seed))
-        names, generated, reference = self._matrices()
+        generated, reference = self._matrices()
+        names = [feature.name for feature in self._statistics[1].features]
         found = feature_distances(generated, reference, names=names, seed=self._settings.seed)
         for row, distance in zip(rows, plain(found), strict=True):
             row["distances"] = distance
         return rows
 
     def _average_showers(self) -> Any:
-        averages = (average_shower(showers) for showers in self._showers())
         return {
-            name: {"n_showers": found.n_showers, "mean": found.mean, "error": found.error}
-            for name, found in zip(("generated", "reference"), averages, strict=True)
+            name: {
+                "n_showers": found.n_showers,
+                "mean": found.average.mean,
+                "error": found.average.error,
+            }
+            for name, found in zip(("generated", "reference"), self._statistics, strict=True)
+        }
+
+    def _profiles(self) -> Any:
+        """Longitudinal and radial profile, and the spectrum of voxel energies."""
+        generated, reference = self._statistics
+        return {
+            "profiles": [
+                profile_pair(getattr(generated, name), getattr(reference, name))
+                for name in ("longitudinal", "radial")
+            ],
+            "voxel_spectrum": spectrum_pair(generated.spectrum, reference.spectrum),
         }
 
     def _energy_slices(self) -> Any:
-        e_inc = tuple(showers.e_inc for showers in self._showers())
-        return energy_slices(*self._all_features, *e_inc)
+        generated, reference = self._statistics
+        return energy_slices(generated.features, reference.features, generated.e_inc, reference.e_inc)
 
     def _correlations(self) -> Any:
-        features = self._all_features[1]
-        names, generated, reference = self._matrices(correlated_features([f.name for f in features]))
-        labels = {f.name: f.label for f in features}
-        found = compare_correlations(generated, reference, names=names)
+        labels = {feature.name: feature.label for feature in self._statistics[1].features}
+        names = correlated_features(list(labels))
+        found = compare_correlations(*self._matrices(names), names=names)
         return {"result": found, "labels": [labels[name] for name in names]}
 
     def _distances(self) -> Any:
-        _, generated, reference = self._matrices()
+        generated, reference = self._matrices()
         return {
-            name: {
-                "fpd": frechet_physics_distance(generated, reference, settings=name),
-                "kpd": kernel_physics_distance(generated, reference, settings=name),
-            }
-            for name in PHYSICS_DISTANCE_SETTINGS
+            "inputs": f"{generated.shape[1]} features",
+            "settings": {
+                name: {
+                    "fpd": frechet_physics_distance(generated, reference, settings=name),
+                    "kpd": kernel_physics_distance(generated, reference, settings=name),
+                }
+                for name in PHYSICS_DISTANCE_SETTINGS
+            },
         }
 
     def _prdc(self) -> Any:
@@ -204,12 +224,17 @@ class Assembly:
 
 
 def correlated_features(names: list[str]) -> list[str]:
-    """Features of a correlation matrix that can be read: all of a few layers, of many only the layers' energies."""
+    """Features of a correlation matrix that can be read: those of whole showers and a few kinds of each layer.
+
+    Example:
+        >>> correlated_features(["e_ratio", "e_layer_0", "centroid_x_0", "e_layer_1"])
+        ['e_ratio', 'e_layer_0', 'e_layer_1']
+    """
     layers = [name for name in names if name.startswith("e_layer_")]
-    if len(layers) <= 4:
-        return names
+    kinds = _CORRELATED if len(layers) <= _FEW_LAYERS else _CORRELATED[:1]
+    chosen = [name for name in names if name.rpartition("_")[0] in kinds]
     whole = [name for name in names if not name.rpartition("_")[2].isdigit()]
-    return whole + layers[:_MAX_LAYERS]
+    return whole[:_MAX_WHOLE] + chosen[: max(_MAX_LAYERS, len(kinds) * _FEW_LAYERS)]
 
 
 def _distance_histogram(found: NeighbourDistances) -> dict[str, Any]:

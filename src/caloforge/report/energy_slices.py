@@ -76,9 +76,7 @@ def energy_slices(
         {
             "low_MeV": low,
             "high_MeV": high,
-            "features": [
-                _compare(mine[name], theirs[name], one, two) for name in _NAMES
-            ],
+            "features": [_compare(mine[name], theirs[name], one, two) for name in _NAMES],
         }
         for low, high, one, two in slices
     ]

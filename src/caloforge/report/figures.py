@@ -28,7 +28,7 @@ from caloforge.report.formatting import span
 from caloforge.report.restore import array, average_of, curve_of, dense, feature_of, moments_of
 from caloforge.units import GeV
 
-__all__ = ["FigureFormats", "draw_figures"]
+__all__ = ["draw_figures", "write_figure"]
 
 _FEW_LAYERS = 6
 """Up to so many layers every layer's histograms are drawn."""
@@ -50,25 +50,23 @@ _KINDS = {
     "width_r": "width in r",
 }
 
-FigureFormats = tuple[str, ...]
-
 
 def draw_figures(
-    report: Mapping[str, Any], folder: Path, on_figure: Callable[[str], None] = lambda name: None
+    report: Mapping[str, Any], folder: Path, on_figure: Callable[[int, int], None] = lambda done, total: None
 ) -> dict[str, str]:
     """Draw everything that the report has data for.
 
     Args:
         report: Contents of ``report.json``.
         folder: Where ``NAME.png`` and ``NAME.pdf`` go.
-        on_figure: Told the name of the figure that is drawn now.
+        on_figure: Told how many figures are finished, and of how many.
 
     Returns:
         Name to ``data:`` address.
     """
-    found = {}
-    for name, draw in _figures(report):
-        on_figure(name)
+    found, figures = {}, list(_figures(report))
+    for done, (name, draw) in enumerate(figures):
+        on_figure(done, len(figures))
         found[name] = write_figure(draw(), folder / name)
     return found
 
@@ -97,9 +95,11 @@ def _figures(report: Mapping[str, Any]) -> Iterator[tuple[str, Callable[[], Figu
         result = found["result"]
         yield (
             "correlations",
-            lambda: draw_correlations(array(result["generated"]), array(result["reference"]), found["labels"]),
+            lambda: draw_correlations(
+                array(result["generated"]), array(result["reference"]), found["labels"]
+            ),
         )
-    yield from _of_profiles(report)
+    yield from _of_profiles(report["shapes"])
     yield from _of_classifiers(report["classifiers"])
     if "pairs" in (neighbours := report["neighbours"]):
         yield from _of_neighbours(neighbours, geometry)
@@ -126,9 +126,7 @@ def _of_layers(
 
 def _of_slices(slices: Mapping[str, Any]) -> Iterator[tuple[str, Callable[[], Figure]]]:
     if response := slices.get("response"):
-        moments = {
-            name: [moments_of(row[name]) for row in response] for name in ("reference", "generated")
-        }
+        moments = {name: [moments_of(row[name]) for row in response] for name in ("reference", "generated")}
         e_inc = array([row["mean_e_inc_MeV"] for row in response]) / GeV
         edges = [(row["low_MeV"] / GeV, row["high_MeV"] / GeV) for row in response]
         yield "response", lambda: draw_response(e_inc, edges, moments)
@@ -142,12 +140,10 @@ def _of_slices(slices: Mapping[str, Any]) -> Iterator[tuple[str, Callable[[], Fi
         yield "energy_slices", lambda: draw_comparison(rows, names=[row.name for row in rows])
 
 
-def _of_profiles(report: Mapping[str, Any]) -> Iterator[tuple[str, Callable[[], Figure]]]:
-    if profiles := report.get("profiles"):
-        curves = [curve_of(profile) for profile in profiles]
-        yield "profiles", lambda: draw_curves(curves)
-    if spectrum := report.get("voxel_spectrum"):
-        yield "voxel_spectrum", lambda: draw_curves([curve_of(spectrum)])
+def _of_profiles(shapes: Mapping[str, Any]) -> Iterator[tuple[str, Callable[[], Figure]]]:
+    if "profiles" in shapes:
+        yield "profiles", lambda: draw_curves([curve_of(profile) for profile in shapes["profiles"]])
+        yield "voxel_spectrum", lambda: draw_curves([curve_of(shapes["voxel_spectrum"])])
 
 
 def _of_classifiers(tests: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, Callable[[], Figure]]]:
@@ -162,7 +158,9 @@ def _of_classifiers(tests: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, C
         floors = {t["title"]: (t["floor"]["auc"], t["floor"]["auc_spread"]) for t in tests if t["floor"]}
         yield "learning_curve", lambda: draw_learning_curves(learning, floors)
     calibration = {
-        test["title"]: {when: _calibration(test["result"][f"calibration_{when}"]) for when in ("before", "after")}
+        test["title"]: {
+            when: _calibration(test["result"][f"calibration_{when}"]) for when in ("before", "after")
+        }
         for test in tests
     }
     if calibration:

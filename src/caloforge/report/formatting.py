@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from caloforge.units import GeV
 
-__all__ = ["FILTERS", "count", "flat", "over_floor", "pm", "sig", "span"]
+__all__ = ["FILTERS", "auc", "count", "flat", "over_floor", "pm", "sig", "span"]
 
 _NONE = "–"
 
@@ -49,6 +49,18 @@ def pm(value: float | None, error: float | None) -> str:
         return f"({value / 10.0**scale:.{digits}f} ± {error / 10.0**scale:.{digits}f}){power}"
     digits = max(0, digits)
     return f"{value:.{digits}f} ± {error:.{digits}f}"
+
+
+def auc(value: float | None, spread: float | None) -> str:
+    """An AUC, never with more than three decimals: more would not come back.
+
+    Example:
+        >>> auc(0.68264, 0.0033), auc(0.5, None)
+        ('0.683 ± 0.003', '0.500')
+    """
+    if value is None:
+        return _NONE
+    return f"{value:.3f}" if spread is None else f"{value:.3f} ± {max(spread, 0.001):.3f}"
 
 
 def span(e_inc_range: Sequence[float]) -> str:
@@ -99,6 +111,7 @@ def _superscript(number: int) -> str:
 
 FILTERS: Final[dict[str, Callable[..., Any]]] = {
     "along": along,
+    "auc": auc,
     "count": count,
     "flat": flat,
     "gev": span,

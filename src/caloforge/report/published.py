@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import Any, Final, final
 
-__all__ = ["METRICS", "Metric", "published", "rank"]
+__all__ = ["METRICS", "Metric", "challenge_metrics", "published", "rank"]
 
 _REFERENCE = "Geant4"
 
@@ -33,6 +33,14 @@ METRICS: Final = (
     Metric(name="separation_e_layer", label="separation, layer energies", digits=2),
     Metric(name="separation_voxel", label="separation, voxel energies", digits=2),
 )
+
+
+_NAMES: Final = {metric.name for metric in METRICS}
+_TESTS: Final = {
+    "auc_low": "calochallenge-unnormalised",
+    "auc_high": "calochallenge-high-level",
+    "auc_cnn": "resnet-unnormalised",
+}
 
 
 @functools.cache
@@ -91,3 +99,22 @@ def rank(geometry: str, mine: Mapping[str, tuple[float, float | None]]) -> dict[
         [*rows, this], key=lambda row: (first not in row, row.get(first, [0.0])[0], row["submission"])
     )
     return {"source": _data()["source"], "metrics": metrics, "rows": ordered}
+
+
+def challenge_metrics(report: Mapping[str, Any]) -> dict[str, tuple[float, float | None]]:
+    """What of a report can be put beside the published table: the challenge's own classifiers, FPD and KPD.
+
+    Args:
+        report: Contents of ``report.json``; entries that a level does not have are left out.
+    """
+    found: dict[str, tuple[float, float | None]] = {}
+    tests = {test["name"]: test["result"] for test in report.get("classifiers") or []}
+    for metric, name in _TESTS.items():
+        if name in tests:
+            found[metric] = tests[name]["auc"], tests[name]["auc_spread"]
+    settings = (report.get("distances") or {}).get("settings", {})
+    for name, row in settings.get("calochallenge", {}).items():
+        found[f"{name}_e3"] = 1000 * row["value"], None if row["error"] is None else 1000 * row["error"]
+    return found | {
+        name: (value, None) for name, value in (report.get("challenge") or {}).items() if name in _NAMES
+    }

@@ -13,6 +13,7 @@ from uuid import uuid4
 
 from caloforge import __version__
 from caloforge.errors import OutputError
+from caloforge.evaluation.leakage import check_leakage
 from caloforge.files import explain_os_error
 from caloforge.geometry import Geometry
 from caloforge.report.assemble import Assembly
@@ -20,6 +21,7 @@ from caloforge.report.figures import draw_figures
 from caloforge.report.page import render_page
 from caloforge.report.pieces import Pieces
 from caloforge.report.plain import plain, read_json, write_json
+from caloforge.report.published import challenge_metrics, rank
 from caloforge.report.samples import Sample, check_pair, open_sample, overlap
 from caloforge.report.schema import REPORT_FILE, SCHEMA, SCHEMA_VERSION
 from caloforge.report.settings import EvaluationSettings
@@ -84,7 +86,16 @@ def evaluate(
         samples.append(find(second_reference, role="second reference"))
     if settings.overlap:
         samples = overlap(samples)
-    notes = [note for other in (0, 2) for note in _notes(samples, other)]
+    notes = list(dict.fromkeys(note for first in (0, 2) for note in _notes(samples, first)))
+    leakage = check_leakage(
+        samples[0].provenance,
+        samples[1].raw_chunks(),
+        file=samples[1].source if isinstance(samples[1].source, Path) else None,
+        start=samples[1].start,
+        allow=settings.allow_leakage,
+    )
+    if leakage.status != "independent":
+        notes.append(leakage.message)
 
     pieces = Pieces(output.with_name(f"{output.name}.parts"))
     second = samples[2] if len(samples) > 2 else None
@@ -97,18 +108,21 @@ def evaluate(
         "settings": plain(settings) | {"threshold_MeV": samples[1].threshold},
         "geometry": samples[1].geometry.to_dict(),
         "samples": {s.role.replace(" ", "_"): plain(s.facts()) for s in samples},
+        "leakage": plain(leakage),
         "notes": notes,
     }
-    report |= assembly.run(on_step or (lambda *_: None))
+    on_step = on_step or (lambda *_: None)
+    report |= assembly.run(on_step)
+    report["ranking"] = plain(rank(samples[1].geometry.name, challenge_metrics(report)))
     report["verdict"] = verdict(report)
     report["times_s"] = pieces.seconds
-    write_report(report, output, overwrite=overwrite, begin=begin)
+    write_report(report, output, overwrite=overwrite, begin=begin, on_step=on_step)
     shutil.rmtree(pieces.folder, ignore_errors=True)
     return report
 
 
-def _notes(samples: list[Sample], other: int) -> list[str]:
-    return check_pair(samples[other], samples[1]) if other < len(samples) else []
+def _notes(samples: list[Sample], first: int) -> list[str]:
+    return check_pair(samples[first], samples[1]) if first < len(samples) else []
 
 
 def check_folder(folder: Path, *, overwrite: bool) -> None:
@@ -138,12 +152,23 @@ def _is_report(path: Path) -> bool:
     return isinstance(data, dict) and str(data.get("schema", "")).startswith("caloforge")
 
 
-def write_report(report: dict[str, Any], output: Path, *, overwrite: bool, begin: float) -> None:
+def write_report(
+    report: dict[str, Any],
+    output: Path,
+    *,
+    overwrite: bool,
+    begin: float,
+    on_step: Callable[[str, float, int], None],
+) -> None:
     """Draw, render, write beside ``output`` and rename: the folder is whole or not there."""
     part = output.with_name(f".{output.name}.{uuid4().hex[:8]}.part")
     try:
         (part / "plots").mkdir(parents=True)
-        images = draw_figures(report, part / "plots")
+        images = draw_figures(
+            report,
+            part / "plots",
+            on_figure=lambda done, total: on_step("figures", done, total),
+        )
         report["times_s"]["all"] = round(perf_counter() - begin, 3)
         (part / "report.html").write_text(render_page(report, images), encoding="utf-8")
         write_json(report, part / REPORT_FILE)

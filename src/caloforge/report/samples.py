@@ -83,7 +83,7 @@ class Sample:
     def chunks(self) -> Iterator[Showers]:
         """The showers that count, threshold applied, some thousand at a time."""
         position = 0
-        for chunk in self._raw_chunks():
+        for chunk in self.raw_chunks():
             mask = self.kept[position : position + len(chunk)]
             position += len(chunk)
             if not mask.all():
@@ -101,6 +101,11 @@ class Sample:
                 break
         return Showers.concatenate(parts)
 
+    @functools.cached_property
+    def n_empty(self) -> int:
+        """Showers without any voxel above the threshold; one pass over the sample."""
+        return sum(int(np.count_nonzero(~chunk.voxels.any(axis=1))) for chunk in self.chunks())
+
     def pick(self, index: int) -> Showers:
         """One shower, by its number among those that count."""
         where = self.start + int(np.flatnonzero(self.kept)[index])
@@ -110,7 +115,8 @@ class Sample:
             found = self.source[where : where + 1]
         return found.above(self.threshold)
 
-    def _raw_chunks(self) -> Iterator[Showers]:
+    def raw_chunks(self) -> Iterator[Showers]:
+        """All showers of the slice as the source has them: no cut on energy, no threshold."""
         if isinstance(self.source, Path):
             yield from io.read_chunks(self.source, geometry=self.geometry, start=self.start, stop=self.stop)
             return
@@ -140,6 +146,7 @@ class Sample:
             "stop": self.stop,
             "n_showers": len(self),
             "n_left_out": len(self.e_inc_all) - len(self),
+            "n_empty": self.n_empty,
             "e_inc_range_MeV": [float(self.e_inc.min()), float(self.e_inc.max())],
             "fingerprint": self.fingerprint,
             "provenance": self.provenance,
@@ -219,7 +226,12 @@ def default_threshold(geometry: Geometry) -> float:
 def check_pair(first: Sample, second: Sample) -> list[str]:
     """Refuse what cannot be compared; say in words what is odd but possible.
 
+    Args:
+        first: The generated sample, or a second reference.
+        second: The reference.
+
     Raises:
+        ValueRangeError: All showers of a sample are empty.
         GeometryMismatchError: The samples have different voxels.
         SameSampleError: Showers of one file are in both.
         EnergyRangeError: The incident energies cover different ranges.
@@ -229,7 +241,7 @@ def check_pair(first: Sample, second: Sample) -> list[str]:
     )
     _check_different(first, second)
     _check_ranges(first, second)
-    notes = []
+    notes = [note for sample in (first, second) if (note := _check_empty(sample))]
     if len(first) != len(second):
         notes.append(
             f"The samples have different sizes: {len(first):,} {first.role} and {len(second):,} {second.role} "
@@ -275,12 +287,28 @@ def _check_different(first: Sample, second: Sample) -> None:
         )
     shared = min(len(first.e_inc_all), len(second.e_inc_all), 2)
     if not same and np.array_equal(first.e_inc_all, second.e_inc_all) and shared == 2:
-        one, other = (next(sample._raw_chunks())[:100] for sample in (first, second))
+        one, other = (next(sample.raw_chunks())[:100] for sample in (first, second))
         if np.array_equal(one.voxels, other.voxels):
             raise SameSampleError(
                 f"{first.name} ({first.role}) and {second.name} ({second.role}) hold the same showers; every "
                 "number would be perfect and mean nothing."
             )
+
+
+def _check_empty(sample: Sample) -> str | None:
+    """Refuse a sample of empty showers; a remark on some of them."""
+    n = sample.n_empty
+    if n == len(sample):
+        raise ValueRangeError(
+            f"All {n:,} {sample.role} showers of {sample.name} are empty above {sample.threshold:g} MeV; is the "
+            "threshold too high (--threshold), or a unit wrong?"
+        )
+    if n:
+        return (
+            f"{n:,} of {len(sample):,} {sample.role} showers ({100 * n / len(sample):.2g} %) have no voxel above "
+            f"{sample.threshold:g} MeV. They are compared, too."
+        )
+    return None
 
 
 def _check_ranges(first: Sample, second: Sample) -> None:

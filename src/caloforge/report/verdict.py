@@ -4,9 +4,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from caloforge.report.formatting import pm, sig
+from caloforge.report.formatting import auc, sig
 
-__all__ = ["distinguishable", "verdict"]
+__all__ = ["distinguishable", "reference_name", "verdict"]
 
 _N_WORST = 6
 _WORDS: Final = (
@@ -43,11 +43,12 @@ def verdict(report: Mapping[str, Any]) -> dict[str, Any]:
     failing = [row for row in rows if row["separation"] > row["floor_95"]]
     tests = report.get("classifiers") or []
     strongest = max(tests, key=lambda test: test["result"]["auc"], default=None)
+    name = reference_name(report["samples"]["reference"]["provenance"])
     sentences = []
     if strongest is None:
-        headline = f"{len(failing)} of {len(rows)} features differ from the reference."
+        headline = f"{len(failing)} of {len(rows)} features differ from {name}."
     else:
-        headline, sentence = _of_classifier(strongest)
+        headline, sentence = _of_classifier(strongest, name)
         sentences.append(sentence)
     sentences.append(_of_features(failing, len(rows)))
     return {
@@ -56,8 +57,15 @@ def verdict(report: Mapping[str, Any]) -> dict[str, Any]:
         "worst_features": [row["name"] for row in failing[:_N_WORST]],
         "n_features": len(rows),
         "n_failing": len(failing),
-        "facts": _facts(report),
+        "facts": _facts(report, strongest),
     }
+
+
+def reference_name(provenance: Mapping[str, Any]) -> str:
+    """``"Geant4"`` where the showers say so, ``"the reference"`` otherwise."""
+    known = {**provenance, **(provenance.get("attributes") or {})}
+    simulated = "geant4" in known or "geant4" in str(known.get("generator", "")).lower()
+    return "Geant4" if simulated else "the reference"
 
 
 def _standard_error(result: Mapping[str, Any]) -> float:
@@ -66,18 +74,15 @@ def _standard_error(result: Mapping[str, Any]) -> float:
     return math.hypot(spread, result["auc_error"] or 0.0)
 
 
-def _of_classifier(test: Mapping[str, Any]) -> tuple[str, str]:
+def _of_classifier(test: Mapping[str, Any], name: str) -> tuple[str, str]:
     result, floor = test["result"], test["floor"]
     at_chance = (0.5, 0.0) if floor is None else (floor["auc"], _standard_error(floor))
     words = distinguishable(result["auc"], _standard_error(result), *at_chance)
-    by = {"not distinguishable from": "to this classifier: "}.get(words, "")
-    headline = f"The generated showers are {words} the reference: AUC {pm(result['auc'], result['auc_spread'])}."
-    if by:
-        headline = headline.replace(": AUC", " by these classifiers: AUC")
+    headline = f"The generated showers are {words} {name}: AUC {auc(result['auc'], result['auc_spread'])}."
     against = (
         "no second reference was given, so the floor is taken to be 0.5"
         if floor is None
-        else f"two reference samples give {pm(floor['auc'], floor['auc_spread'])}"
+        else f"two reference samples give {auc(floor['auc'], floor['auc_spread'])}"
     )
     n = result["n_train"] + result["n_selection"] + result["n_test"]
     sentence = (
@@ -99,5 +104,22 @@ def _of_features(failing: Sequence[Mapping[str, Any]], n: int) -> str:
     return f"{len(failing)} of {n} features differ by more than chance explains; worst are {listed}."
 
 
-def _facts(report: Mapping[str, Any]) -> list[dict[str, str]]:
-    return []
+def _facts(report: Mapping[str, Any], strongest: Mapping[str, Any] | None) -> list[dict[str, str]]:
+    """Four numbers at most, each with what it should be."""
+    facts = []
+    if strongest is not None:
+        result, floor = strongest["result"], strongest["floor"]
+        note = "0 cannot be told apart, 1 always" if floor is None else f"floor {sig(floor['jsd'], 2)}"
+        facts.append(("Jensen–Shannon divergence", f"{sig(result['jsd'], 2)} bit", note))
+    if settings := (report.get("distances") or {}).get("settings"):
+        row = settings["calochallenge"]["fpd"]
+        note = "0 for equal samples" if row["floor"] is None else f"floor {sig(1000 * row['floor'], 2)}"
+        facts.append(("Fréchet physics distance × 10³", sig(1000 * row["value"], 3), note))
+    if found := (report.get("prdc") or {}).get("result"):
+        note = f"{sig(found['coverage_expected'], 3)} expected of equal samples"
+        facts.append(("Coverage of the reference", sig(found["coverage"], 3), note))
+    if distances := (report.get("neighbours") or {}).get("distances"):
+        named = {"memorising": "memorised showers", "collapsed": "repeats itself"}
+        alarms = [words for name, words in named.items() if distances[name]]
+        facts.append(("Nearest neighbours", ", ".join(alarms) or "no copies", "memorising, mode collapse"))
+    return [{"name": name, "value": value, "note": note} for name, value, note in facts]

@@ -42,12 +42,14 @@
     found.sort((x, y) => x[0] - y[0]);
     const sum = found.reduce((t, x) => t + x[1], 0);
     let part = 0;
-    for (const [r, e] of found) { part += e; if (part > 0.97 * sum) return 1.25 * r; }
-    return 1;
+    const whole = Math.max(...data.layers.map(l => l.second[l.second.length - 1]));
+    for (const [r, e] of found) { part += e; if (part > 0.97 * sum) return whole < 3.5 * r ? whole : 1.25 * r; }
+    return whole;
   }
   const radius = lateral() || 1;
   const depth = known ? [data.layers[0].z[0], data.layers[data.layers.length - 1].z[1]] : [0, data.layers.length];
   const unit = 2 * radius, zScale = Math.max(1.1, Math.min(2.4, known ? (depth[1] - depth[0]) / unit : 2)) / (depth[1] - depth[0]);
+  const fit = 2.4 / Math.hypot(1.414, (depth[1] - depth[0]) * zScale);
   const place = z => (z - (depth[0] + depth[1]) / 2) * zScale;
   const span = l => l.z === null ? [l.number + 0.04, l.number + 0.96] : l.z;
 
@@ -86,14 +88,14 @@
   /* One colour scale for everything: four decades below the brightest voxel shown. */
   let top = 1e-9;
   data.pairs.forEach(p => [p.generated, p.reference].forEach(s => s.energy_MeV.forEach(e => { if (e > top) top = e; })));
-  const high = Math.log10(top), DECADES = 5;
+  const high = Math.log10(top), DECADES = 4.5;
 
   function project(p, w, h) {
     /* The shower axis (z) runs to the right; then yaw about the vertical, pitch about the horizontal. */
     const x = p[2], y = p[1], z = -p[0];
     const cy = Math.cos(angle.yaw), sy = Math.sin(angle.yaw), cp = Math.cos(angle.pitch), sp = Math.sin(angle.pitch);
     const x1 = cy * x + sy * z, z1 = -sy * x + cy * z, y2 = cp * y - sp * z1, z2 = sp * y + cp * z1;
-    const s = Math.min(w / 2.7, h / 1.75) * angle.zoom * 4 / (4 - z2);
+    const s = Math.min(w / 2.9, h / 1.9) * fit * angle.zoom * 4 / (4 - z2);
     return [w / 2 + s * x1, h / 2 - s * y2, z2];
   }
 
@@ -117,7 +119,7 @@
       }
       faces.sort((a, b) => a.depthOf - b.depthOf);
       for (const { c, t } of faces) {
-        const alpha = 0.10 + 0.75 * Math.pow(Math.max(0, t), 2), rgb = colour(light ? t * 0.95 : 0.15 + 0.85 * t);
+        const alpha = 0.012 + 0.88 * Math.pow(Math.max(0, t), 3), rgb = colour(light ? t * 0.95 : 0.15 + 0.85 * t);
         FACES.forEach((f, k) => {
           const area = (c[f[1]][0] - c[f[0]][0]) * (c[f[2]][1] - c[f[0]][1]) - (c[f[1]][1] - c[f[0]][1]) * (c[f[2]][0] - c[f[0]][0]);
           const front = facing(c, f);
@@ -127,6 +129,7 @@
           g.beginPath();
           f.forEach((i, j) => j ? g.lineTo(c[i][0], c[i][1]) : g.moveTo(c[i][0], c[i][1]));
           g.closePath(); g.fill();
+          if (t > 0.45) { g.strokeStyle = light ? "rgba(0,0,0,.16)" : "rgba(0,0,0,.35)"; g.lineWidth = 0.5; g.stroke(); }
         });
       }
       canvas.setAttribute("aria-label", canvas.dataset.label + ", " + caption(shower) + ". Arrow keys turn, plus and minus zoom, Home resets.");
