@@ -7,11 +7,11 @@ import numpy as np
 from jaxtyping import Float
 
 from caloforge.evaluation.layer_sums import LayerSums, axis_positions, divide, layer_sums, moments
-from caloforge.geometry import Geometry, PolarGrid
+from caloforge.geometry import PolarGrid
 from caloforge.geometry.grid import Grid
 from caloforge.showers import Showers
 
-__all__ = ["Feature", "features_of_sums", "high_level_features"]
+__all__ = ["Feature", "features_of_sums", "high_level_features", "lateral_axes"]
 
 
 @final
@@ -78,7 +78,7 @@ def _whole(sums: LayerSums) -> list[Feature]:
         ),
     ]
     mean, width = _shower_moments(sums, e_dep)
-    cut = {axis for layer in sums.geometry.layers for axis in _axes(layer.grid)}
+    cut = {axis for layer in sums.geometry.layers for axis in lateral_axes(layer.grid)}
     for name, label, values in (
         ("shower_mean", "shower's centre", mean),
         ("shower_width", "shower's width", width),
@@ -151,19 +151,14 @@ def _lateral(sums: LayerSums) -> list[Feature]:
         )
         for name, values in (("centroid", sums.mean), ("width", sums.width))
         for k, layer in enumerate(sums.geometry.layers)
-        for axis in _axes(layer.grid)
+        for axis in lateral_axes(layer.grid)
     ]
 
 
-def _axes(grid: Grid) -> str:
-    """The axes along which a grid is cut."""
+def lateral_axes(grid: Grid) -> str:
+    """The axes, of x, y and r, along which a grid is cut and has lateral features."""
     if isinstance(grid, PolarGrid):
         return "xy" * (grid.n_alpha > 1) + "r" * (grid.shape[1] > 1)
     first, second = grid.shape
     several = len(np.unique(axis_positions(grid)[2].round(9))) > 1
     return "x" * (first > 1) + "y" * (second > 1) + "r" * several
-
-
-def lateral_axes(geometry: Geometry) -> tuple[str, ...]:
-    """Per layer the axes, of x, y and r, along which it has lateral features."""
-    return tuple(_axes(layer.grid) for layer in geometry.layers)

@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 
 from caloforge.evaluation.layer_sums import axis_positions
 from caloforge.evaluation.running_mean import RunningMean
-from caloforge.geometry import CartesianGrid, Geometry, PolarGrid
+from caloforge.geometry import Geometry, PolarGrid
 from caloforge.geometry.grid import Grid
 
 __all__ = ["Profile", "RadialProfiles", "SpectrumCounter", "VoxelSpectrum", "longitudinal_profile"]
@@ -75,8 +75,9 @@ class RadialProfiles:
     """Energy around the axis, per layer and over all layers, of blocks of showers.
 
     Each voxel counts with all its energy at the distance of its centre from the axis. The bins of a polar layer
-    are its rings; those of a Cartesian one are as wide as the smallest pitch, or wider to have at most 40. Over
-    all layers the edges are those of all of them. Bins without a voxel's centre are joined to the one before.
+    are its rings; those of a Cartesian one are as wide as the root of its voxels' mean area, or wider to have
+    at most 40. Over all layers they are those of the layer with the fewest, continued by the others to the
+    farthest voxel. Bins without a voxel's centre are joined to the one before.
 
     Args:
         geometry: The calorimeter.
@@ -84,30 +85,35 @@ class RadialProfiles:
 
     def __init__(self, geometry: Geometry) -> None:
         self._slices = geometry.layer_slices
-        self._edges = _common_edges(geometry)
-        self._rings = [_rings(layer.grid, self._edges) for layer in geometry.layers]
-        self._used = functools.reduce(np.union1d, [rings.bins for rings in self._rings])
-        self._by_layer = [RunningMean(len(rings.bins)) for rings in self._rings]
+        grids = [layer.grid for layer in geometry.layers]
+        self._own = [_Rings(grid, _own_edges(grid)) for grid in grids]
+        edges = _common_edges(grids)
+        self._common = [_Rings(grid, edges) for grid in grids]
+        self._by_layer = [RunningMean(len(rings.used)) for rings in self._own]
+        self._used = functools.reduce(np.union1d, [rings.used for rings in self._common])
+        self._edges = _joined(edges, self._used)
         self._over_all = RunningMean(len(self._used))
 
     def add(self, voxels: Float[np.ndarray, "m V"]) -> None:
         """Take in a block of showers, MeV, float64."""
         over_all = np.zeros((len(voxels), len(self._used)))
-        for rings, average, where in zip(self._rings, self._by_layer, self._slices, strict=True):
-            energy = rings.sums(voxels[:, where])
-            average.add(energy)
-            over_all[:, np.searchsorted(self._used, rings.bins)] += energy
+        for own, common, average, where in zip(
+            self._own, self._common, self._by_layer, self._slices, strict=True
+        ):
+            columns = own.columns(voxels[:, where])
+            average.add(columns @ own.belongs)
+            over_all[:, np.searchsorted(self._used, common.used)] += columns @ common.belongs
         self._over_all.add(over_all)
 
     def over_all(self) -> Profile:
         """Over all layers."""
-        return _radial("radial", _joined(self._edges, self._used), self._over_all)
+        return _radial("radial", self._edges, self._over_all)
 
     def by_layer(self) -> tuple[Profile, ...]:
         """Of each layer."""
         return tuple(
             _radial(f"radial_{k}", rings.edges, average)
-            for k, (rings, average) in enumerate(zip(self._rings, self._by_layer, strict=True))
+            for k, (rings, average) in enumerate(zip(self._own, self._by_layer, strict=True))
         )
 
 
@@ -123,34 +129,26 @@ def _radial(name: str, edges: tuple[float, ...], average: RunningMean) -> Profil
 
 
 @final
-@dataclass(frozen=True, kw_only=True, eq=False)
 class _Rings:
-    """How the voxels of a layer fall into bins of the distance from the axis."""
+    """How the voxels of a grid fall into bins of the distance from the axis."""
 
-    bins: Int[np.ndarray, " b"]
-    """Which of the common bins the layer has voxels in."""
-    edges: tuple[float, ...]
-    """Of the layer's own bins, mm."""
-    shape: tuple[int, int] | None
-    """``(n_alpha, n_r)`` of a polar grid."""
-    belongs: Float[np.ndarray, "v b"] | None
-    """1 where a voxel of another grid belongs to a bin."""
+    def __init__(self, grid: Grid, edges: tuple[float, ...]) -> None:
+        r = axis_positions(grid)[2]
+        self._shape = None
+        if isinstance(grid, PolarGrid):
+            self._shape, r = grid.shape, r[: grid.shape[1]]
+        self.used, index = np.unique(np.searchsorted(edges, r, side="right") - 1, return_inverse=True)
+        """Bins with a voxel."""
+        self.edges = _joined(edges, self.used)
+        """Of these bins, mm."""
+        self.belongs: Float[np.ndarray, "c b"] = np.eye(len(self.used))[index]
+        """1 where a column belongs to a bin."""
 
-    def sums(self, voxels: Float[np.ndarray, "m v"]) -> Float[np.ndarray, "m b"]:
-        """Energy per bin, MeV."""
-        if self.shape is not None:
-            return voxels.reshape(len(voxels), *self.shape).sum(axis=1)
-        return voxels @ self.belongs
-
-
-@functools.lru_cache(maxsize=64)
-def _rings(grid: Grid, edges: tuple[float, ...]) -> _Rings:
-    bins, index = np.unique(
-        np.searchsorted(edges, axis_positions(grid)[2], side="right") - 1, return_inverse=True
-    )
-    if isinstance(grid, PolarGrid):
-        return _Rings(bins=bins, edges=grid.r_edges, shape=grid.shape, belongs=None)
-    return _Rings(bins=bins, edges=_joined(edges, bins), shape=None, belongs=np.eye(len(bins))[index])
+    def columns(self, voxels: Float[np.ndarray, "m v"]) -> Float[np.ndarray, "m c"]:
+        """The rings of a polar grid, the voxels of another, MeV."""
+        if self._shape is None:
+            return voxels
+        return voxels.reshape(len(voxels), *self._shape).sum(axis=1)
 
 
 def _joined(edges: tuple[float, ...], bins: Int[np.ndarray, " b"]) -> tuple[float, ...]:
@@ -158,22 +156,23 @@ def _joined(edges: tuple[float, ...], bins: Int[np.ndarray, " b"]) -> tuple[floa
     return (edges[0], *(edges[k] for k in bins[1:]), edges[bins[-1] + 1])
 
 
-def _common_edges(geometry: Geometry) -> tuple[float, ...]:
-    """Edges of the distance from the axis into which all layers fit, mm."""
-    grids = {layer.grid for layer in geometry.layers}
-    rings = {edge for grid in grids if isinstance(grid, PolarGrid) for edge in grid.r_edges}
-    edges = sorted(rings) or [0.0]
-    pitches = [
-        np.diff(axis).min()
-        for grid in grids
-        if isinstance(grid, CartesianGrid)
-        for axis in (grid.x_edges, grid.y_edges)
-    ]
-    farthest = max(float(axis_positions(grid)[2].max()) for grid in grids)
-    if pitches:
-        step = max(float(min(pitches)), farthest / (_MOST_RINGS - 0.5))
-        behind = math.ceil(edges[-1] / step)
-        edges += [step * k for k in range(behind, math.floor(farthest / step) + 2) if step * k > edges[-1]]
+def _own_edges(grid: Grid) -> tuple[float, ...]:
+    """Edges of the distance from the axis for one grid, mm."""
+    if isinstance(grid, PolarGrid):
+        return grid.r_edges
+    area = np.ptp(grid.x_edges) * np.ptp(grid.y_edges) / grid.n_voxels
+    farthest = axis_positions(grid)[2].max()
+    step = max(math.sqrt(area), farthest / (_MOST_RINGS - 0.5))
+    return tuple((step * np.arange(math.floor(farthest / step) + 2)).tolist())
+
+
+def _common_edges(grids: list[Grid]) -> tuple[float, ...]:
+    """Edges of the distance from the axis into which all grids fit, mm."""
+    choices = {_own_edges(grid) for grid in grids}
+    edges = [min(choice[0] for choice in choices)]
+    while edges[-1] < max(choice[-1] for choice in choices):
+        farther = [[edge for edge in choice if edge > edges[-1]] for choice in choices]
+        edges += min((len(rest), -rest[-1], rest) for rest in farther if rest)[2]
     return tuple(edges)
 
 
@@ -202,6 +201,11 @@ class SpectrumCounter:
         counts[:, 0] += voxels.shape[1] - counts.sum(axis=1)  # those without energy
         self._counts += counts.sum(axis=0)
         self._average.add(counts.astype(np.float64))
+
+    @property
+    def n_showers(self) -> int:
+        """Showers counted so far."""
+        return self._average.n
 
     def spectrum(self) -> VoxelSpectrum:
         """What was counted."""

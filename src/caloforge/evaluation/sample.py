@@ -23,7 +23,7 @@ from caloforge.evaluation.running_mean import RunningMean
 from caloforge.geometry import Geometry
 from caloforge.showers import Showers, check_threshold
 
-__all__ = ["EnergySlice", "SampleStatistics", "sample_statistics"]
+__all__ = ["EnergySlice", "SampleStatistics", "sample_statistics", "voxel_spectrum"]
 
 _BLOCK = 2**20  # voxels at a time: float64 copies of some 8 MB
 _VOXEL_EDGES = np.logspace(-6, 7, 131)  # MeV: from 1 eV to 10 TeV, ten bins per decade
@@ -131,6 +131,29 @@ def sample_statistics(
     if gathered is None:
         raise ValueRangeError("The sample has no showers; at least one is needed.")
     return gathered.statistics(threshold)
+
+
+def voxel_spectrum(
+    chunks: Iterable[Showers], edges: Iterable[float], *, threshold: float = 0.0
+) -> VoxelSpectrum:
+    """The spectrum of voxel energies alone, in other bins.
+
+    Args:
+        chunks: As in :func:`sample_statistics`.
+        edges: Bin edges, MeV.
+        threshold: As there.
+
+    Raises:
+        GeometryMismatchError: As there.
+        ValueRangeError: As there.
+    """
+    check_threshold(threshold)
+    counter = SpectrumCounter(_edges("edges", edges, least=2))
+    for block in _blocks(chunks):
+        counter.add((block.above(threshold) if threshold > 0 else block).voxels.astype(np.float64))
+    if not counter.n_showers:
+        raise ValueRangeError("The sample has no showers; at least one is needed.")
+    return counter.spectrum()
 
 
 @final
