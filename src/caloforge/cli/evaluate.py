@@ -48,15 +48,13 @@ def evaluate(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier report.")] = False,
 ) -> None:
     """Judge showers against Geant4: classifier test, distances, histograms, pictures, one page."""
-    from typing import cast
-
     from rich.console import Console
 
     from caloforge import report
     from caloforge.cli.progress import progress_bar
 
     settings = report.EvaluationSettings(
-        level=cast("report.settings.Literal['fast', 'full']", level),  # checked by the class
+        level=level,  # type: ignore[arg-type]  # checked by the class
         seed=seed,
         trainings=trainings,
         overlap=overlap,

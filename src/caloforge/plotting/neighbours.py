@@ -1,9 +1,12 @@
 """Generated showers beside their nearest reference showers, and how near these are."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
+from matplotlib.axes import Axes
+from matplotlib.collections import QuadMesh
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
@@ -36,8 +39,8 @@ def draw_neighbours(
     norm = LogNorm(high * 10.0**-_DECADES, high)
     n = len(layers)
     figure = Figure(figsize=(2 * 1.45 * n + 1.5, 1.45 * len(pairs) + 0.8), layout="constrained")
-    sides = figure.subfigures(1, 3, width_ratios=(1.45 * n + 0.25, 1.45 * n, 1.1))
-    for number, (side, name) in enumerate(zip(sides, _SIDES, strict=False)):
+    sides: Any = figure.subfigures(1, 3, width_ratios=(1.45 * n + 0.25, 1.45 * n, 1.1))
+    for number, (side, name) in enumerate(zip(sides[:2], _SIDES, strict=True)):
         side.suptitle(name, fontweight="bold", fontsize="medium")
         panels = side.subplots(len(pairs), n, squeeze=False)
         for row, (title, *showers) in zip(panels, pairs, strict=True):
@@ -53,16 +56,19 @@ def draw_neighbours(
     return figure
 
 
-def _draw_layer(axes, geometry: Geometry, k: int, voxels, norm):  # type: ignore[no-untyped-def]
+def _draw_layer(
+    axes: Axes, geometry: Geometry, k: int, voxels: Float[np.ndarray, " V"], norm: LogNorm
+) -> QuadMesh:
     grid = geometry.layers[k].grid
     axes.patch.set(facecolor="#f7f7f7", linewidth=0)
-    cartesian = isinstance(grid, CartesianGrid)
-    first, second = (grid.x_edges, grid.y_edges) if cartesian else (grid.alpha_edges, grid.r_edges)
+    if isinstance(grid, CartesianGrid):
+        first, second = grid.x_edges, grid.y_edges
+        axes.set_aspect("equal")
+    else:
+        first, second = grid.alpha_edges, grid.r_edges
     values = voxels[geometry.layer_slices[k]].reshape(grid.shape).T
     axes.set_xticks([])
     axes.set_yticks([])
-    if cartesian:
-        axes.set_aspect("equal")
     return axes.pcolormesh(
         first, second, np.ma.masked_less_equal(values, 0), norm=norm, cmap="viridis", rasterized=True
     )

@@ -11,6 +11,12 @@ from jaxtyping import Float
 from caloforge import __version__
 from caloforge.errors import ValueRangeError
 from caloforge.evaluation import compare
+from caloforge.evaluation.challenge import (
+    challenge_comparison,
+    challenge_data_set,
+    challenge_features,
+    challenge_voxel_edges,
+)
 from caloforge.evaluation.correlation import compare_correlations
 from caloforge.evaluation.distances import feature_distances
 from caloforge.evaluation.fpd import frechet_physics_distance
@@ -24,6 +30,7 @@ from caloforge.report.energy_slices import energy_slices
 from caloforge.report.pieces import Pieces
 from caloforge.report.plain import plain
 from caloforge.report.profiles import profile_pair, spectrum_pair
+from caloforge.report.published import separations
 from caloforge.report.samples import Sample
 from caloforge.report.settings import EvaluationSettings
 from caloforge.report.single_showers import single_showers, sparse_shower, target_energies
@@ -73,6 +80,7 @@ class Assembly:
             ("shapes", "profiles", self._profiles),
             ("energy_slices", "slices of energy", self._energy_slices),
             ("correlations", "correlations", self._correlations),
+            ("challenge", "CaloChallenge's histograms", self._challenge),
             ("distances", "FPD, KPD", self._distances),
             ("prdc", "precision, recall", self._prdc),
             ("neighbours", "nearest neighbours", self._neighbours),
@@ -125,7 +133,10 @@ class Assembly:
 
     @functools.cached_property
     def _statistics(self) -> tuple[SampleStatistics, SampleStatistics]:
-        one, other = (sample_statistics(sample.chunks()) for sample in (self._generated, self._reference))
+        one, other = (
+            sample_statistics(sample.chunks(), threshold=sample.threshold)
+            for sample in (self._generated, self._reference)
+        )
         return one, other
 
     def _matrices(
@@ -136,7 +147,7 @@ class Assembly:
         return generated.matrix(names), reference.matrix(names)
 
     def _features(self) -> Any:
-        rows = plain(compare(*self._showers(), seed=self._settings.seed))
+        rows = plain(compare(*self._statistics, seed=self._settings.seed))
         generated, reference = self._matrices()
         names = [feature.name for feature in self._statistics[1].features]
         found = feature_distances(generated, reference, names=names, seed=self._settings.seed)
@@ -175,10 +186,24 @@ class Assembly:
         found = compare_correlations(*self._matrices(names), names=names)
         return {"result": found, "labels": [labels[name] for name in names]}
 
+    def _challenge(self) -> Any:
+        """The challenge's own histograms; that of the voxels for its data sets only, as it takes a second pass."""
+        generated, reference = self._statistics
+        voxels = None
+        if challenge_data_set(reference.geometry) is not None:
+            edges = challenge_voxel_edges(reference)
+            one, other = (
+                sample_statistics(sample.chunks(), threshold=sample.threshold, voxel_edges=edges).spectrum
+                for sample in (self._generated, self._reference)
+            )
+            voxels = one, other
+        found = challenge_comparison(generated, reference, voxels=voxels, seed=self._settings.seed)
+        return {"histograms": found, "metrics": separations(found)}
+
     def _distances(self) -> Any:
-        generated, reference = self._matrices()
+        generated, reference = (challenge_features(sample) for sample in self._statistics)
         return {
-            "inputs": f"{generated.shape[1]} features",
+            "inputs": f"the {generated.shape[1]} inputs of the CaloChallenge's high-level classifier",
             "settings": {
                 name: {
                     "fpd": frechet_physics_distance(generated, reference, settings=name),

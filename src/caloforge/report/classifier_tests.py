@@ -107,12 +107,14 @@ class ClassifierTests:
         def part(number: int) -> Callable[[ClassifierProgress], None]:
             return lambda progress: on_part(title, (number + progress.fraction) / n_parts)
 
-        options = {"checkpoint_dir": self._folder}
-        result = classifier_test(generated, reference, config, **options, on_progress=part(0))
+        folder = self._folder
+        result = classifier_test(generated, reference, config, checkpoint_dir=folder, on_progress=part(0))
         floor = None
         if second is not None:
-            floor = classifier_test(second, reference, config, **options, on_progress=part(1))
+            floor = classifier_test(second, reference, config, checkpoint_dir=folder, on_progress=part(1))
         curve = None
         if has_curve:
-            curve = learning_curve(generated, reference, config, **options, on_progress=part(n_parts - 1))
+            curve = learning_curve(
+                generated, reference, config, checkpoint_dir=folder, on_progress=part(n_parts - 1)
+            )
         return {"name": name, "title": title, "result": result, "floor": floor, "learning_curve": curve}

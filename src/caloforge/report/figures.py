@@ -1,5 +1,6 @@
 """All figures of a report: PNG and PDF into a folder, and as data for the page."""
 
+import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -109,10 +110,9 @@ def _of_layers(
     rows: Sequence[FeatureComparison], n_layers: int
 ) -> Iterator[tuple[str, Callable[[], Figure]]]:
     if n_layers <= _FEW_LAYERS:
-        for name, kinds in _GROUPS.items():
-            names = [row.name for row in rows if row.name.rpartition("_")[0] in kinds]
-            if names:
-                yield name, lambda names=names: draw_comparison(rows, names=names)
+        for name, group in _GROUPS.items():
+            if names := [row.name for row in rows if row.name.rpartition("_")[0] in group]:
+                yield name, functools.partial(draw_comparison, rows, names=names)
         return
     kinds = {}
     for kind, label in _KINDS.items():

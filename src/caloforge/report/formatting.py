@@ -10,6 +10,7 @@ from caloforge.units import GeV
 __all__ = ["FILTERS", "auc", "count", "flat", "over_floor", "pm", "sig", "span"]
 
 _NONE = "–"
+_THIN_SPACE = "\N{NARROW NO-BREAK SPACE}"
 
 
 def sig(value: float | None, digits: int = 3) -> str:
@@ -78,10 +79,10 @@ def count(value: int) -> str:
     """A count with thin spaces between thousands.
 
     Example:
-        >>> count(12345)
-        '12\\u202f345'
+        >>> count(12345).replace(_THIN_SPACE, " ")
+        '12 345'
     """
-    return f"{value:,}".replace(",", "\u202f")
+    return f"{value:,}".replace(",", _THIN_SPACE)
 
 
 def over_floor(row: Mapping[str, Any]) -> str:

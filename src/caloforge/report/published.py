@@ -2,12 +2,15 @@
 
 import functools
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib import resources
 from typing import Any, Final, final
 
-__all__ = ["METRICS", "Metric", "challenge_metrics", "published", "rank"]
+from caloforge.evaluation.challenge import ChallengeHistogram
+
+__all__ = ["METRICS", "Metric", "challenge_metrics", "published", "rank", "separations"]
 
 _REFERENCE = "Geant4"
 
@@ -35,7 +38,6 @@ METRICS: Final = (
 )
 
 
-_NAMES: Final = {metric.name for metric in METRICS}
 _TESTS: Final = {
     "auc_low": "calochallenge-unnormalised",
     "auc_high": "calochallenge-high-level",
@@ -94,9 +96,12 @@ def rank(geometry: str, mine: Mapping[str, tuple[float, float | None]]) -> dict[
     if not metrics:
         return None
     first = metrics[0]["name"]
-    this = {"submission": "this sample", "mine": True} | {name: list(value) for name, value in mine.items()}
+    this: dict[str, Any] = {"submission": "this sample", "mine": True} | {
+        name: list(value) for name, value in mine.items()
+    }
+    entries: list[dict[str, Any]] = [*rows, this]
     ordered = sorted(
-        [*rows, this], key=lambda row: (first not in row, row.get(first, [0.0])[0], row["submission"])
+        entries, key=lambda row: (first not in row, row[first][0] if first in row else 0.0, row["submission"])
     )
     return {"source": _data()["source"], "metrics": metrics, "rows": ordered}
 
@@ -115,6 +120,17 @@ def challenge_metrics(report: Mapping[str, Any]) -> dict[str, tuple[float, float
     settings = (report.get("distances") or {}).get("settings", {})
     for name, row in settings.get("calochallenge", {}).items():
         found[f"{name}_e3"] = 1000 * row["value"], None if row["error"] is None else 1000 * row["error"]
-    return found | {
-        name: (value, None) for name, value in (report.get("challenge") or {}).items() if name in _NAMES
+    separations = (report.get("challenge") or {}).get("metrics", {})
+    return found | {name: (value, None) for name, value in separations.items() if value is not None}
+
+
+def separations(histograms: Iterable[ChallengeHistogram]) -> dict[str, float]:
+    """Separation powers as the published table has them: total energy, mean over layers, voxels."""
+    found = {histogram.name: histogram.separation for histogram in histograms}
+    layers = [value for name, value in found.items() if name.startswith("e_layer_")]
+    columns = {
+        "separation_e_dep": found.get("e_ratio"),
+        "separation_e_layer": math.fsum(layers) / len(layers) if layers else None,
+        "separation_voxel": found.get("voxels"),
     }
+    return {name: value for name, value in columns.items() if value is not None}

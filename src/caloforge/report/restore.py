@@ -20,8 +20,12 @@ def array(values: Any) -> np.ndarray:
 def feature_of(row: Mapping[str, Any]) -> FeatureComparison:
     """One row of ``report["features"]``."""
     bins = row["histograms"]
+    more = {
+        key: row[key] for key in ("separation_error", "chi2", "ndf", "p_value") if row.get(key) is not None
+    }
     return FeatureComparison(
         **{key: row[key] for key in ("name", "label", "unit", "separation", "floor", "floor_95")},
+        **more,
         generated=moments_of(row["generated"]),
         reference=moments_of(row["reference"]),
         histograms=BinnedComparison(

@@ -13,10 +13,11 @@ from jaxtyping import Bool, Float
 
 from caloforge import io
 from caloforge.errors import EnergyRangeError, SameSampleError, ValueRangeError
+from caloforge.evaluation.challenge import challenge_threshold
 from caloforge.geometry import Geometry
 from caloforge.io.source import check_range, open_source
 from caloforge.showers import Showers
-from caloforge.units import GeV
+from caloforge.units import GeV, keV
 
 __all__ = ["Sample", "check_pair", "open_sample", "overlap", "split_slice"]
 
@@ -216,11 +217,8 @@ def default_threshold(geometry: Geometry) -> float:
     References:
         O. Amram et al., CaloChallenge 2022, arXiv:2410.21611; its evaluation script.
     """
-    if geometry.name.startswith("calochallenge_1"):
-        return 1.0
-    if geometry.name.startswith("calochallenge_"):
-        return 0.5e-3 / 0.033
-    return 1e-3
+    official = challenge_threshold(geometry)
+    return 1 * keV if official is None else official
 
 
 def check_pair(first: Sample, second: Sample) -> list[str]:

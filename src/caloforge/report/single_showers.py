@@ -76,15 +76,19 @@ def _layers(geometry: Geometry) -> list[dict[str, Any]]:
     found = []
     for number, layer in enumerate(geometry.layers):
         grid = layer.grid
-        cartesian = isinstance(grid, CartesianGrid)
+        edges = (
+            (grid.x_edges, grid.y_edges)
+            if isinstance(grid, CartesianGrid)
+            else (grid.alpha_edges, grid.r_edges)
+        )
         found.append(
             {
                 "name": layer.name,
                 "kind": grid.kind,
                 "z": [layer.z_min, layer.z_max] if known else None,
                 "number": number,
-                "first": list(grid.x_edges) if cartesian else list(grid.alpha_edges),
-                "second": list(grid.y_edges) if cartesian else list(grid.r_edges),
+                "first": list(edges[0]),
+                "second": list(edges[1]),
             }
         )
     return found
