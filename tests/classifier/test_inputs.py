@@ -7,6 +7,9 @@ import torch
 from caloforge import Showers
 from caloforge.classifier import ClassifierConfig, inputs
 from caloforge.classifier.inputs import InputRows, InputTable
+from caloforge.evaluation import high_level_features
+from caloforge.evaluation.challenge import challenge_features
+from caloforge.geometry import get_geometry
 from support.toys import cartesian, geometry_of, toy_showers
 
 GEOMETRY = geometry_of(cartesian(1, 2), cartesian(1, 1))
@@ -36,6 +39,25 @@ def test_rows_on_paper(architecture, kind):
     assert table.rows(np.array([2, 0, 1]))[1] == pytest.approx(np.array(ROWS[architecture, kind]), rel=1e-6)
     assert table.n_inputs == len(ROWS[architecture, kind])
     # An empty layer has zeros, not NaN.
+    assert np.isfinite(table.rows(np.arange(3))).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [("calochallenge_1_photons", 30), ("calochallenge_1_pions", 46), ("calochallenge_2", 362)],
+)
+def test_high_level_inputs_are_the_challenges(name, size):
+    a, b = (toy_showers(get_geometry(name), 3, seed=seed) for seed in (1, 2))
+    table = InputTable(a, b, ClassifierConfig(architecture="calochallenge", inputs="high-level"))
+    assert table.n_inputs == size
+    np.testing.assert_allclose(table.rows(np.arange(3, 6)), challenge_features(a))
+    assert not table.standardised
+
+
+def test_all_features_with_the_incident_energy():
+    table = InputTable(GENERATED, REFERENCE, ClassifierConfig(architecture="trees", inputs="features"))
+    assert table.n_inputs == 1 + len(high_level_features(GENERATED))
+    assert table.rows(np.arange(3))[:, 0] == pytest.approx(np.array([4, 5, 3]))
     assert np.isfinite(table.rows(np.arange(3))).all()
 
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from caloforge.classifier.config import ClassifierConfig
 from caloforge.errors import NonFiniteError
 from caloforge.evaluation import high_level_features
+from caloforge.evaluation.challenge import challenge_features
 from caloforge.geometry import Geometry
 from caloforge.showers import Showers
 from caloforge.units import GeV
@@ -18,6 +19,7 @@ from caloforge.units import GeV
 __all__ = ["InputRows", "InputTable"]
 
 _CHUNK = 2048
+_BLOCK_VALUES = 2**22
 _CACHE_BYTES = 2**30
 _UNIT = 10 * GeV
 
@@ -41,7 +43,7 @@ class InputTable:
         self._features: np.ndarray | None = None
         if config.inputs in ("high-level", "features"):
             features = [self._feature_rows(part) for sample in self._samples for part in _chunks(sample)]
-            self._features = np.concatenate(features)
+            self._features = np.concatenate(features).astype(self.dtype)
         self.n_inputs = self.rows(np.arange(1)).shape[1]
         self.standardised = config.architecture == "caloflow" or config.inputs == "features"
         """Whether to scale by mean and width of the training split: the CaloChallenge does not."""
@@ -61,7 +63,7 @@ class InputTable:
             raise NonFiniteError(
                 f"{bad} of {len(rows)} showers give the classifier inputs that are not finite."
             )
-        return rows.astype(self.dtype)
+        return rows
 
     def moments(
         self, index: Int[np.ndarray, " n"]
@@ -79,6 +81,8 @@ class InputTable:
         return np.asarray(mean), np.where(std > 1e-12 * np.abs(mean), std, 1.0)
 
     def _feature_rows(self, showers: Showers) -> Float[np.ndarray, "b F"]:
+        if self._config.inputs == "high-level":
+            return challenge_features(showers)
         columns = [np.log10(showers.e_inc)]
         columns += [
             np.log10(feature.values + 1e-8) if feature.logarithmic else feature.values
@@ -87,6 +91,12 @@ class InputTable:
         return np.column_stack(columns)
 
     def _voxel_rows(self, index: Int[np.ndarray, " b"]) -> Float[np.ndarray, "b F"]:
+        """A few rows at a time, so that the intermediate steps need little memory."""
+        step = max(1, _BLOCK_VALUES // self.geometry.n_voxels)
+        blocks = [self._block(index[start : start + step]) for start in range(0, len(index), step)]
+        return blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
+
+    def _block(self, index: Int[np.ndarray, " b"]) -> Float[np.ndarray, "b F"]:
         n_reference = len(self._samples[0])
         first = index < n_reference
         e_inc = np.empty(len(index))
@@ -102,12 +112,12 @@ class InputTable:
         else:
             voxels /= e_inc[:, None] if challenge else GeV
         if not challenge:  # CaloFlow
-            logs = [np.log10(e_inc / _UNIT), np.log10(e_layer / _UNIT + 1e-8)]
-            return np.column_stack([*logs, voxels])
-        columns = [np.log10(e_inc), voxels]
-        if self._config.inputs == "normalised":
-            columns.append(np.log10(e_layer + 1e-8))
-        return np.column_stack(columns)
+            columns = [np.log10(e_inc / _UNIT), np.log10(e_layer / _UNIT + 1e-8), voxels]
+        else:
+            columns = [np.log10(e_inc), voxels]
+            if self._config.inputs == "normalised":
+                columns.append(np.log10(e_layer + 1e-8))
+        return np.column_stack(columns).astype(self.dtype)
 
 
 @final
@@ -139,5 +149,6 @@ class InputRows:
 
 
 def _chunks(showers: Showers) -> Iterator[Showers]:
-    for start in range(0, len(showers), _CHUNK):
-        yield showers[start : start + _CHUNK]
+    step = max(1, min(_CHUNK, 4 * _BLOCK_VALUES // showers.geometry.n_voxels))
+    for start in range(0, len(showers), step):
+        yield showers[start : start + step]

@@ -156,7 +156,8 @@ class _Runner:
     def n_parameters(self) -> int | None:
         if self.config.architecture == "trees":
             return None
-        net = build_network(self.config, self.table.geometry, self.table.n_inputs, seed=0)
+        with torch.device("meta"):  # sizes without numbers
+            net = build_network(self.config, self.table.geometry, self.table.n_inputs, seed=0)
         return sum(parameter.numel() for parameter in net.parameters())
 
 
