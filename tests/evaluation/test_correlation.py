@@ -50,11 +50,11 @@ def test_equal_samples():
 def test_a_planted_correlation_is_the_worst():
     rng = np.random.default_rng(5)
     generated, reference = rng.normal(size=(2, 1000, 5))
-    generated[:, 3] += 0.5 * generated[:, 1]
+    generated[:, 3] -= 0.5 * generated[:, 1]
     found = compare_correlations(generated, reference, names="abcde", n_largest=4)
     worst = found.largest[0]
     assert (worst.first, worst.second) == ("b", "d")
-    assert worst.sigma > 5 > found.chance_sigma_95
+    assert worst.sigma < -5 < -found.chance_sigma_95
     assert worst.sigma == found.sigma[1, 3] == pytest.approx(worst.difference / worst.error)
     assert worst.difference == found.difference[3, 1] == worst.generated - worst.reference
     assert found.n_pairs == 10

@@ -160,11 +160,11 @@ def test_floor_and_sample_error_are_those_of_new_samples(distance):
     """Equal and different samples, many times: the floor is the mean, the error the spread."""
     rng = np.random.default_rng(3)
     settings = PhysicsDistanceSettings(
-        min_samples=1000, max_samples=5000, n_batches=2, kernel_batch_size=2000, kernel_batches=5
+        min_samples=2000, max_samples=9000, n_points=3, n_batches=2, kernel_batch_size=2000, kernel_batches=5
     )
-    repeats = 60
+    repeats = 200
     same = [
-        distance(*rng.uniform(-1, 1, size=(2, 150, 3)), settings=settings, draws=30) for _ in range(repeats)
+        distance(*rng.uniform(-1, 1, size=(2, 150, 3)), settings=settings, draws=25) for _ in range(repeats)
     ]
     values, floors = (np.array([getattr(r, k) for r in same]) for k in ("value", "floor"))
     assert abs(values.mean() - floors.mean()) < 5 * math.hypot(values.std(), floors.std()) / math.sqrt(
@@ -176,7 +176,7 @@ def test_floor_and_sample_error_are_those_of_new_samples(distance):
             rng.uniform(-0.6, 1, size=(150, 3)),
             rng.uniform(-1, 1, size=(150, 3)),
             settings=settings,
-            draws=30,
+            draws=25,
         )
         for _ in range(repeats)
     ]

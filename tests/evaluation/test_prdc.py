@@ -36,6 +36,7 @@ def test_on_paper():
     result = prdc(generated, reference, k=1)
     assert four(result) == (2 / 3, 1, 4 / 3, 2 / 3)
     assert result.warning is None
+    assert result.coverage_expected == pytest.approx(1 - 2 / 5)  # of 5 others, the nearest is a reference's
     assert (result.n_generated, result.n_reference, result.k) == (3, 3, 1)
 
 
@@ -80,7 +81,9 @@ def test_without_variety():
 
 def test_far_apart():
     rng = np.random.default_rng(4)
-    assert four(prdc(rng.normal(size=(50, 3)) + 100, rng.normal(size=(60, 3)))) == (0, 0, 0, 0)
+    result = prdc(rng.normal(size=(50, 3)) + 100, rng.normal(size=(60, 3)))
+    assert four(result) == (0, 0, 0, 0)
+    assert result.warning is None  # nothing looks good that is not
 
 
 def test_showers_are_logarithms_with_zeros_as_a_tenth(squares, make_showers):
