@@ -7,6 +7,7 @@ from typing import Annotated, Any, TextIO
 import typer
 
 from caloforge import __version__
+from caloforge.cli.compare import compare
 from caloforge.cli.convert import convert
 from caloforge.cli.demo import demo
 from caloforge.cli.evaluate import evaluate
@@ -89,7 +90,7 @@ def main() -> None:
     sys.exit(status)
 
 
-for _command in (demo, info, convert, train, generate, evaluate, models):
+for _command in (demo, info, convert, train, generate, evaluate, compare, models):
     app.command()(_command)
 
 

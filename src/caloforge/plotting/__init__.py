@@ -9,6 +9,7 @@ from caloforge.plotting.comparison import draw_comparison, plot_comparison
 from caloforge.plotting.correlations import draw_correlations
 from caloforge.plotting.losses import plot_losses
 from caloforge.plotting.neighbours import draw_neighbour_distances, draw_neighbours
+from caloforge.plotting.overlay import draw_overlay
 from caloforge.plotting.profiles import Curve, draw_curves
 from caloforge.plotting.response import draw_response
 from caloforge.plotting.style import adaptive_svg, save_figure
@@ -24,6 +25,7 @@ __all__ = [
     "draw_learning_curves",
     "draw_neighbour_distances",
     "draw_neighbours",
+    "draw_overlay",
     "draw_response",
     "draw_separation_by_layer",
     "plot_average_showers",

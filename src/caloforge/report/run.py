@@ -18,9 +18,10 @@ from caloforge.files import explain_os_error
 from caloforge.geometry import Geometry
 from caloforge.report.assemble import Assembly
 from caloforge.report.figures import draw_figures
+from caloforge.report.folder import check_folder, replace_folder
 from caloforge.report.page import render_page
 from caloforge.report.pieces import Pieces
-from caloforge.report.plain import plain, read_json, write_json
+from caloforge.report.plain import plain, write_json
 from caloforge.report.published import challenge_metrics, rank
 from caloforge.report.samples import Sample, check_pair, open_sample, overlap
 from caloforge.report.schema import REPORT_FILE, SCHEMA, SCHEMA_VERSION
@@ -125,33 +126,6 @@ def _notes(samples: list[Sample], first: int) -> list[str]:
     return check_pair(samples[first], samples[1]) if first < len(samples) else []
 
 
-def check_folder(folder: Path, *, overwrite: bool) -> None:
-    """Fail early if a report cannot be written there.
-
-    Raises:
-        OutputError: It exists and is not to be replaced, or is no report, or cannot be made.
-    """
-    if folder.exists() or folder.is_symlink():
-        if not folder.is_dir() or folder.is_symlink():
-            raise OutputError(folder, "exists and is no folder; choose another name.")
-        if any(folder.iterdir()):
-            ours = _is_report(folder / REPORT_FILE)
-            if not ours:
-                raise OutputError(folder, "is a folder with other things in it; choose another name.")
-            if not overwrite:
-                raise OutputError(folder, "exists already; choose another name or pass --overwrite.")
-    if not folder.absolute().parent.is_dir():
-        raise OutputError(folder, f"the folder {folder.parent} does not exist; create it first.")
-
-
-def _is_report(path: Path) -> bool:
-    try:
-        data = read_json(path)
-    except (OSError, ValueError):
-        return False
-    return isinstance(data, dict) and str(data.get("schema", "")).startswith("caloforge")
-
-
 def write_report(
     report: dict[str, Any],
     output: Path,
@@ -172,24 +146,13 @@ def write_report(
         report["times_s"]["all"] = round(perf_counter() - begin, 3)
         (part / "report.html").write_text(render_page(report, images), encoding="utf-8")
         write_json(report, part / REPORT_FILE)
-        _replace(part, output, overwrite=overwrite)
+        replace_folder(part, output, overwrite=overwrite)
     except OSError as err:
         if isinstance(err, OutputError):
             raise
         raise explain_os_error(output, err) from err
     finally:
         shutil.rmtree(part, ignore_errors=True)
-
-
-def _replace(part: Path, output: Path, *, overwrite: bool) -> None:
-    check_folder(output, overwrite=overwrite)  # it may have appeared meanwhile
-    if not output.exists():
-        part.rename(output)
-        return
-    old = output.with_name(f".{output.name}.{uuid4().hex[:8]}.old")
-    output.rename(old)
-    part.rename(output)
-    shutil.rmtree(old, ignore_errors=True)
 
 
 def _software() -> dict[str, str]:

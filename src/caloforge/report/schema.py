@@ -6,9 +6,10 @@ from typing import Any, Final
 from caloforge.errors import FileFormatError
 from caloforge.report.plain import read_json
 
-__all__ = ["REPORT_FILE", "SCHEMA", "SCHEMA_VERSION", "load_report"]
+__all__ = ["COMPARISON_SCHEMA", "REPORT_FILE", "SCHEMA", "SCHEMA_VERSION", "load_report"]
 
 SCHEMA: Final = "caloforge-report"
+COMPARISON_SCHEMA: Final = "caloforge-comparison"
 SCHEMA_VERSION: Final = 1
 """Raised when a field changes its meaning or goes; a new field does not raise it."""
 REPORT_FILE: Final = "report.json"
