@@ -7,13 +7,8 @@ import pytest
 
 from caloforge import Showers
 from caloforge.errors import LeakageWarning, SameSampleError
-from caloforge.evaluation.leakage import (
-    N_SPOTS,
-    check_leakage,
-    sample_fingerprint,
-    shower_digests,
-    spot_digests,
-)
+from caloforge.evaluation import check_leakage
+from caloforge.io.digests import N_SPOTS, sample_fingerprint, shower_digests, spot_digests
 from support.toys import cartesian, geometry_of, toy_showers
 
 GEOMETRY = geometry_of(cartesian(3, 3), cartesian(2, 2))

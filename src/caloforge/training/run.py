@@ -16,9 +16,9 @@ from caloforge.errors import (
     OutputError,
     UnknownNameError,
 )
-from caloforge.evaluation.leakage import sample_fingerprint, spot_digests
 from caloforge.files import atomic_path, explain_os_error
 from caloforge.geometry import Geometry
+from caloforge.io.digests import sample_fingerprint, spot_digests
 from caloforge.models import ShowerModel, build_model
 from caloforge.seeding import derive_seed
 from caloforge.showers import Showers
