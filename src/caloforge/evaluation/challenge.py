@@ -23,7 +23,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from caloforge.errors import ShapeError, ValueRangeError
-from caloforge.evaluation.catalogue import Feature, lateral_axes
+from caloforge.evaluation.catalogue import Feature, high_level_features, lateral_axes
 from caloforge.evaluation.histograms import (
     chi_square,
     reference_edges,
@@ -32,7 +32,7 @@ from caloforge.evaluation.histograms import (
     separation_power,
 )
 from caloforge.evaluation.profiles import VoxelSpectrum
-from caloforge.evaluation.sample import SampleStatistics, sample_statistics
+from caloforge.evaluation.sample import SampleStatistics
 from caloforge.geometry import Geometry, get_geometry
 from caloforge.showers import Showers
 from caloforge.units import keV
@@ -122,13 +122,13 @@ def challenge_features(sample: Showers | SampleStatistics) -> Float[np.ndarray, 
     Args:
         sample: Showers whose soft voxels were set to 0 (see :func:`challenge_threshold`), or their statistics.
     """
-    found = sample if isinstance(sample, SampleStatistics) else sample_statistics([sample])
-    known = {feature.name: feature.values for feature in found.features} | {"e_inc": found.e_inc}
-    names = challenge_feature_names(found.geometry)
-    array = np.empty((found.n_showers, len(names)))
+    features = high_level_features(sample) if isinstance(sample, Showers) else sample.features
+    known = {feature.name: feature.values for feature in features}
+    names = challenge_feature_names(sample.geometry)
+    array = np.empty((len(sample.e_inc), len(names)))
     for column, name in enumerate(names):
         if name == "log_e_inc":
-            array[:, column] = np.log10(found.e_inc)
+            array[:, column] = np.log10(sample.e_inc)
         elif name.startswith("log_"):
             array[:, column] = np.log10(known[name.removeprefix("log_")] + _TINY)
         elif name.startswith("sparsity"):

@@ -20,7 +20,6 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from caloforge.evaluation.layer_sums import axis_positions, divide, moments, two_brightest
-from caloforge.geometry import Geometry
 from caloforge.showers import Showers, check_threshold
 
 __all__ = [
@@ -200,15 +199,8 @@ def _layers(showers: Showers) -> Iterator[Float[np.ndarray, "n v"]]:
 
 
 def _layer_moments(showers: Showers) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, " n"]]:
-    mean, width = depth_moments(showers.geometry, showers.e_layer)
-    return mean, width
-
-
-def depth_moments(
-    geometry: Geometry, e_layer: Float[np.ndarray, "n L"]
-) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, " n"]]:
-    """Mean layer number and its standard deviation, weighted with the layers' energies."""
-    numbers = np.arange(geometry.n_layers, dtype=np.float64)
+    e_layer = showers.e_layer
+    numbers = np.arange(e_layer.shape[1], dtype=np.float64)
     mean, width = moments(e_layer, (numbers,), e_layer.sum(axis=1))
     return mean[:, 0], width[:, 0]
 

@@ -17,8 +17,8 @@ from typing import Final
 import numpy as np
 from jaxtyping import Float
 
-from caloforge.evaluation.catalogue import lateral_axes
-from caloforge.evaluation.sample import SampleStatistics, sample_statistics
+from caloforge.evaluation.catalogue import high_level_features, lateral_axes
+from caloforge.evaluation.sample import SampleStatistics
 from caloforge.geometry import Geometry
 from caloforge.showers import Showers
 
@@ -50,6 +50,7 @@ def l2lflows_features(sample: Showers | SampleStatistics) -> Float[np.ndarray, "
     Args:
         sample: Showers, with soft voxels set to 0 where that is wanted, or their statistics.
     """
-    found = sample if isinstance(sample, SampleStatistics) else sample_statistics([sample])
-    names = l2lflows_feature_names(found.geometry)
-    return np.column_stack([found.e_inc, found.matrix(names[1:])])
+    features = high_level_features(sample) if isinstance(sample, Showers) else sample.features
+    known = {feature.name: feature.values for feature in features}
+    names = l2lflows_feature_names(sample.geometry)
+    return np.column_stack([sample.e_inc, *(known[name] for name in names[1:])])
