@@ -52,16 +52,14 @@ def test_training_showers_are_refused(spots):
         )
 
 
-def test_known_again_after_renaming_shuffling_a_threshold_and_in_parts():
+def test_known_again_after_renaming_shuffling_thresholds_and_in_parts():
     order = np.random.default_rng(0).permutation(len(TRAINED))
-    copy = Showers(
-        e_inc=TRAINED.e_inc[order],
-        voxels=TRAINED.voxels[order].astype(np.float32),
-        geometry=GEOMETRY,
-    ).above(1e-3)
+    voxels = TRAINED.voxels[order].astype(np.float32)
+    voxels[voxels < np.sort(voxels, axis=1)[:, -4:-3]] = 0  # the highest threshold that leaves four voxels
+    copy = Showers(e_inc=TRAINED.e_inc[order], voxels=voxels, geometry=GEOMETRY)
     report = quiet(facts(), (copy[k : k + 7] for k in range(0, 400, 7)), file="renamed.h5", allow=True)
     assert report.status == "leak"
-    assert report.n_found == report.n_spots > 0.8 * N_SPOTS
+    assert report.n_found == report.n_spots > 0.7 * N_SPOTS
 
 
 def test_a_fifth_of_the_training_showers_is_enough():
