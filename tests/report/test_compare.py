@@ -7,6 +7,9 @@ import pytest
 
 from caloforge.errors import ConfigError, FileFormatError, GeometryMismatchError, OutputError
 from caloforge.report import compare_reports, load_report
+from caloforge.report.page import render_page
+from caloforge.report.plain import plain
+from caloforge.report.published import rank
 
 
 @pytest.fixture
@@ -61,3 +64,14 @@ def test_refusals(two, report_folder, tmp_path):
     with pytest.raises(FileFormatError, match="cannot be read"):
         compare_reports([two[0], tmp_path / "missing"], tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_ranking_on_the_page(report_folder):
+    report = load_report(report_folder)
+    report["ranking"] = plain(
+        rank("calochallenge_2", {"auc_low": (0.55, 0.01), "separation_voxel": (1e-4, None)})
+    )
+    page = render_page(report, {})
+    assert "2 of 18" in page
+    assert "CaloDREAM" in page
+    assert "2410.21611" in page

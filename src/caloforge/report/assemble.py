@@ -150,7 +150,9 @@ class Assembly:
         rows = plain(compare(*self._statistics, seed=self._settings.seed))
         generated, reference = self._matrices()
         names = [feature.name for feature in self._statistics[1].features]
-        found = feature_distances(generated, reference, names=names, seed=self._settings.seed)
+        found = feature_distances(
+            generated, reference, names=names, seed=self._settings.seed, draws=_draws(len(names))
+        )
         for row, distance in zip(rows, plain(found), strict=True):
             row["distances"] = distance
         return rows
@@ -202,11 +204,12 @@ class Assembly:
 
     def _distances(self) -> Any:
         generated, reference = (challenge_features(sample) for sample in self._statistics)
+        draws = _draws(generated.shape[1])
         return {
             "inputs": f"the {generated.shape[1]} inputs of the CaloChallenge's high-level classifier",
             "settings": {
                 name: {
-                    "fpd": frechet_physics_distance(generated, reference, settings=name),
+                    "fpd": frechet_physics_distance(generated, reference, settings=name, draws=draws),
                     "kpd": kernel_physics_distance(generated, reference, settings=name),
                 }
                 for name in PHYSICS_DISTANCE_SETTINGS
@@ -278,6 +281,11 @@ def _distance_histogram(found: NeighbourDistances) -> dict[str, Any]:
         "collapsed": found.collapsed,
         "histogram": {"edges": edges, "counts": counts},
     }
+
+
+def _draws(n_features: int) -> int:
+    """Bootstrap samples behind errors and floors: of hundreds of features fewer, as each takes long."""
+    return 100 if n_features <= 100 else 25
 
 
 def _from(on_step: OnStep, done: int, total: int) -> Callable[[str, float], None]:
