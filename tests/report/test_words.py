@@ -85,6 +85,8 @@ def test_rank():
     names = [entry["submission"] for entry in found["rows"]]
     assert names[:3] == ["Geant4", "CaloDREAM", "this sample"]
     assert "2410.21611" in found["source"]
+    assert found["warning"] is None
+    assert "not fair" in rank("calochallenge_2", {"auc_low": (0.55, None)}, n_showers=600)["warning"]
     assert rank("calogan", {"auc_low": (0.55, 0.01)}) is None
     assert rank("calochallenge_2", {}) is None
     report = {

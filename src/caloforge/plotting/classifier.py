@@ -79,14 +79,19 @@ def draw_separation_by_layer(
         floor: Mean of what chance gives, over all of them.
         floor_95: Mean of the 95 % quantiles.
     """
-    figure = Figure(figsize=(8.2, 3.8), layout="constrained")
-    axes = figure.subplots()
-    axes.axhspan(floor, floor_95, color=REFERENCE["color"], alpha=0.3, linewidth=0, label="floor to its 95 %")
-    for (label, (layers, values)), colour in zip(kinds.items(), _colours(len(kinds)), strict=True):
-        axes.plot(layers, values, "o-", markersize=3, linewidth=1.1, color=colour, label=label)
-    axes.set(yscale="log", xlabel="layer number", ylabel="separation power")
-    axes.yaxis.set_minor_formatter(NullFormatter())
-    axes.legend(frameon=False, fontsize="small", loc="center left", bbox_to_anchor=(1.01, 0.5))
+    n_panels = -(-len(kinds) // len(SERIES))
+    size = -(-len(kinds) // n_panels)
+    figure = Figure(figsize=(4.8 * n_panels, 4.2), layout="constrained")
+    panels = figure.subplots(1, n_panels, sharey=True, squeeze=False)[0]
+    for number, axes in enumerate(panels):
+        axes.axhspan(floor, floor_95, color=REFERENCE["color"], alpha=0.3, linewidth=0)
+        part = list(kinds.items())[number * size : (number + 1) * size]
+        for (label, (layers, values)), colour in zip(part, _colours(len(part)), strict=True):
+            axes.plot(layers, values, "o-", markersize=2.5, linewidth=1.0, color=colour, label=label)
+        axes.set(yscale="log", xlabel="layer number")
+        axes.yaxis.set_minor_formatter(NullFormatter())
+        axes.legend(frameon=False, fontsize="small", loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3)
+    panels[0].set_ylabel("separation power")
     return figure
 
 

@@ -96,15 +96,22 @@ def _check_geometries(loaded: Mapping[str, Mapping[str, Any]]) -> None:
 def _notes(loaded: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """What makes the numbers of two reports hard to compare."""
     notes = []
-    for what, value in (
-        ("reference showers", lambda r: r["samples"]["reference"].get("fingerprint")),
-        ("thresholds", lambda r: r["settings"].get("threshold_MeV")),
-        ("numbers of generated showers", lambda r: r["samples"]["generated"]["n_showers"]),
-        ("levels", lambda r: r["settings"].get("level")),
+    for what, section, key in (
+        ("reference showers", ("samples", "reference"), "fingerprint"),
+        ("thresholds", ("settings",), "threshold_MeV"),
+        ("numbers of generated showers", ("samples", "generated"), "n_showers"),
+        ("levels", ("settings",), "level"),
     ):
-        if len({str(value(report)) for report in loaded.values()}) > 1:
+        values = {str(_entry(report, *section, key)) for report in loaded.values()}
+        if len(values) > 1:
             notes.append(f"The reports have different {what}, so their numbers compare only roughly.")
     return notes
+
+
+def _entry(report: Any, *keys: str) -> Any:
+    for key in keys:
+        report = report.get(key, {})
+    return report
 
 
 def _table(loaded: Mapping[str, Mapping[str, Any]]) -> tuple[list[str], list[dict[str, Any]]]:

@@ -114,7 +114,9 @@ def evaluate(
     }
     on_step = on_step or (lambda *_: None)
     report |= assembly.run(on_step)
-    report["ranking"] = plain(rank(samples[1].geometry.name, challenge_metrics(report)))
+    report["ranking"] = plain(
+        rank(samples[1].geometry.name, challenge_metrics(report), n_showers=min(map(len, samples[:2])))
+    )
     report["verdict"] = verdict(report)
     report["times_s"] = pieces.seconds
     write_report(report, output, overwrite=overwrite, begin=begin, on_step=on_step)
