@@ -28,6 +28,7 @@ lint: $(DEV)
 bench: $(DEV)
 	$(BIN)/python benchmarks/teacher_sampling.py -o benchmarks/results/teacher-sampling.json
 	$(BIN)/python benchmarks/memory.py -o benchmarks/results/memory.json
+	$(BIN)/python benchmarks/features.py -o benchmarks/results/features.json
 
 clean:
 	rm -rf demo build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -2,24 +2,22 @@
 
     python benchmarks/fidelity.py WEIGHTS --reference FILE.h5 --start 7500 -o benchmarks/results/fidelity-NAME.json
 
-The classifier is the one of the CaloFlow papers (arXiv:2106.05285): three hidden layers of 512 units, LeakyReLU,
-Adam with 1e-3, told incident energy, layer energies and voxels (unnormalised, or normalised per layer), 60 % of the
-showers for training, 20 % to choose the epoch, 20 % for the AUC. Each training draws its own split. Beside it stands
-the floor: the same test of Geant4 against Geant4, on showers before ``--start``. An AUC can only be compared with
-others at the same number of showers: a classifier with more of them sees more.
+The classifier is the one of the CaloFlow papers, see `caloforge.classifier`, in smaller batches and for fewer epochs,
+as there are few showers. Beside it stands the floor: the same test of Geant4 against Geant4, on showers before
+``--start``. An AUC can only be compared with others at the same number of showers: a classifier with more of them
+sees more.
 """
 
 import argparse
-import itertools
 import json
 from pathlib import Path
 
-import numpy as np
 import torch
-from torch import Tensor, nn
 
 import caloforge
-from caloforge.evaluation import compare
+from caloforge.classifier import ClassifierConfig, classifier_test
+from caloforge.errors import CaloForgeError
+from caloforge.evaluation import check_leakage, compare
 from caloforge.files import atomic_path
 from caloforge.generation import Spectrum, load_model
 from caloforge.showers import Showers
@@ -28,64 +26,14 @@ from caloforge.units import GeV, keV
 SEED = 20260101  # of the generated showers and the validation noise; the models were trained with others
 
 
-def classifier_input(showers: Showers, kind: str) -> Tensor:
-    """Features of the classifier, ``(n, 1 + L + V)``: logarithms of e_inc and e_layer, then the voxels."""
-    e_layer = showers.e_layer
-    logs = np.log10(np.column_stack([showers.e_inc / (10 * GeV), e_layer / (10 * GeV) + 1e-8]))
-    if kind == "unnormalised":
-        voxels = showers.voxels / GeV
-    else:
-        sizes = [layer.n_voxels for layer in showers.geometry.layers]
-        voxels = showers.voxels / np.repeat(e_layer + 1e-16, sizes, axis=1)
-    return torch.from_numpy(np.column_stack([logs, voxels]).astype(np.float32))
-
-
-def auc(score: Tensor, label: Tensor) -> float:
-    """Area under the ROC curve by the rank sum; ties count half."""
-    values, rank = torch.unique(score, return_inverse=True)
-    counts = torch.bincount(rank, minlength=len(values)).double()
-    mean_rank = counts.cumsum(0) - (counts - 1) / 2
-    n_true, n_false = int(label.sum()), int((1 - label).sum())
-    return float((mean_rank[rank][label == 1].sum() - n_true * (n_true + 1) / 2) / (n_true * n_false))
-
-
-def train_classifier(x: Tensor, label: Tensor, *, seed: int, epochs: int) -> float:
-    """AUC on the last fifth of a random split, at the epoch that is best on the fifth before."""
-    generator = torch.Generator().manual_seed(seed)
-    order = torch.randperm(len(x), generator=generator)
-    train, choose, test = order.tensor_split([int(0.6 * len(x)), int(0.8 * len(x))])
-    mean, std = x[train].mean(0), x[train].std(0)
-    x = (x - mean) / torch.where(std > 0, std, 1.0)
-    torch.manual_seed(seed)
-    sizes = [x.shape[1], 512, 512, 512]
-    hidden = [m for a, b in itertools.pairwise(sizes) for m in (nn.Linear(a, b), nn.LeakyReLU())]
-    net = nn.Sequential(*hidden, nn.Linear(512, 1), nn.Flatten(0))
-    optimizer = torch.optim.Adam(net.parameters(), lr=1e-3)
-    best, result = -1.0, 0.5
-    for _ in range(epochs):
-        net.train()
-        for index in train[torch.randperm(len(train), generator=generator)].split(200):
-            loss = nn.functional.binary_cross_entropy_with_logits(net(x[index]), label[index])
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-        net.eval()
-        with torch.no_grad():
-            chosen = auc(net(x[choose]), label[choose])
-            if chosen > best:
-                best, result = chosen, auc(net(x[test]), label[test])
-    return result
-
-
-def classifier_test(a: Showers, b: Showers, *, trainings: int, epochs: int) -> dict[str, dict[str, float]]:
+def auc(a: Showers, b: Showers, *, trainings: int, epochs: int) -> dict[str, dict[str, float]]:
     """Mean and spread of the AUC over trainings, for both kinds of input."""
-    label = torch.cat([torch.ones(len(a)), torch.zeros(len(b))])
     results = {}
     for kind in ("unnormalised", "normalised"):
-        x = torch.cat([classifier_input(a, kind), classifier_input(b, kind)])
-        values = [train_classifier(x, label, seed=seed, epochs=epochs) for seed in range(trainings)]
-        results[kind] = {"mean": float(np.mean(values)), "std": float(np.std(values, ddof=1))}
-        print(f"  {kind:13s} AUC {np.mean(values):.3f} +- {np.std(values, ddof=1):.3f}", flush=True)
+        config = ClassifierConfig(inputs=kind, trainings=trainings, epochs=epochs, batch_size=200)
+        found = classifier_test(a, b, config)
+        results[kind] = {"mean": found.auc, "std": found.auc_spread}
+        print(f"  {kind:13s} AUC {found.auc:.3f} +- {found.auc_spread:.3f}", flush=True)
     return results
 
 
@@ -116,18 +64,18 @@ def main() -> None:
     )
     parser.add_argument("--high", type=float, default=100.0, help="GeV; and ends here")
     parser.add_argument("--threshold", type=float, default=1 * keV, help="MeV; softer voxels count as empty")
-    parser.add_argument("--trainings", type=int, default=5)
+    parser.add_argument("--trainings", type=int, default=5, help="2 or more, for a spread")
     parser.add_argument("--epochs", type=int, default=40)
     parser.add_argument("-o", "--output", type=Path, required=True)
     args = parser.parse_args()
 
     generator = load_model(args.weights)
     raw = caloforge.read(args.reference, start=args.start, geometry=generator.geometry)
-    trained_on = generator.header.provenance["data"]
-    if trained_on["file"] == args.reference.name and trained_on["stop"] > args.start:
-        parser.error(f"the weights were trained on showers up to {trained_on['stop']} of this file")
+    try:
+        check_leakage(generator.provenance(SEED), raw, file=args.reference, start=args.start)
+    except CaloForgeError as err:
+        parser.error(str(err))
     reference = raw.above(args.threshold)
-    # Energies of their own: twins with one incident energy on both sides of a split would mislead the classifier.
     energies = Spectrum(low=args.low * GeV, high=args.high * GeV).e_inc(SEED, 0, len(reference))
     generated = generator.sample(energies, seed=SEED).above(args.threshold)
     other = caloforge.read(
@@ -152,9 +100,9 @@ def main() -> None:
         print(f"nll {name}: {value['mean']:.3f} +- {value['standard_error']:.3f}")
     print(f"generated against Geant4, {len(reference)} showers each:")
     options = {"trainings": args.trainings, "epochs": args.epochs}
-    report["auc"] = classifier_test(reference, generated, **options)
+    report["auc"] = auc(generated, reference, **options)
     print("Geant4 against Geant4:")
-    report["auc_floor"] = classifier_test(reference, other.above(args.threshold), **options)
+    report["auc_floor"] = auc(other.above(args.threshold), reference, **options)
     with atomic_path(args.output) as part:
         part.write_text(json.dumps(report, indent=1) + "\n")
 

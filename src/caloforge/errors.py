@@ -21,12 +21,14 @@ __all__ = [
     "OutputError",
     "CheckpointError",
     "EnergyRangeError",
+    "SameSampleError",
     "NonFiniteError",
     "MissingExtraError",
     "WorkerDiedError",
     "ShardsFailedError",
     "CaloForgeWarning",
     "ImplausibleEnergyWarning",
+    "LeakageWarning",
 ]
 
 _MAX_LISTED = 60  # names that a message may list
@@ -112,7 +114,11 @@ class CheckpointError(FileFormatError):
 
 
 class EnergyRangeError(CaloForgeError, ValueError):
-    """Incident energies lie outside the range the model was trained on."""
+    """Incident energies lie outside the range the model was trained on, or two samples have other ranges."""
+
+
+class SameSampleError(CaloForgeError, ValueError):
+    """Two samples that must be independent share showers."""
 
 
 class NonFiniteError(CaloForgeError, ArithmeticError):
@@ -149,3 +155,7 @@ class CaloForgeWarning(UserWarning):
 
 class ImplausibleEnergyWarning(CaloForgeWarning):
     """Deposits and incident energies do not fit together; probably a unit is wrong."""
+
+
+class LeakageWarning(CaloForgeWarning):
+    """Reference showers were in the training of the model under test, or nobody can know."""

@@ -16,6 +16,7 @@ FEATURES = {
         "e_ratio",
         "layer_energies",
         "layer_fractions",
+        "depth_weighted_energy",
         "shower_depth",
         "shower_depth_width",
         "deepest_layer",
@@ -24,8 +25,11 @@ FEATURES = {
         "radial_centroids",
         "radial_widths",
         "sparsity",
+        "brightest_voxel",
+        "brightest_share",
         "brightest_ratio",
         "n_hits",
+        "occupancy",
     )
 }
 
@@ -52,6 +56,7 @@ def test_energies_and_depth(cartesian):
     assert features.e_ratio(cartesian).tolist() == [0.5, 0.5, 0.0]
     assert features.layer_energies(cartesian).tolist() == [[8, 2], [6, 0], [0, 0]]
     assert features.layer_fractions(cartesian).tolist() == [[0.8, 0.2], [1, 0], [0, 0]]
+    assert features.depth_weighted_energy(cartesian).tolist() == [2, 0, 0]
     assert features.shower_depth(cartesian).tolist() == [0.2, 0, 0]
     # <k^2> - <k>^2 = 0.2 - 0.04
     np.testing.assert_allclose(features.shower_depth_width(cartesian), [0.4, 0, 0], rtol=1e-12)
@@ -93,6 +98,9 @@ def test_voxel_counts(cartesian):
     np.testing.assert_allclose(features.sparsity(cartesian, threshold=1.0)[0], [4 / 6, 0.5])
     assert features.n_hits(cartesian).tolist() == [4, 1, 0]
     assert features.n_hits(cartesian, threshold=2.0).tolist() == [2, 1, 0]
+    assert features.occupancy(cartesian).tolist() == [4 / 8, 1 / 8, 0]
+    assert features.brightest_voxel(cartesian).tolist() == [[4, 2], [6, 0], [0, 0]]
+    assert features.brightest_share(cartesian).tolist() == [[0.5, 1], [1, 0], [0, 0]]
     np.testing.assert_allclose(features.brightest_ratio(cartesian), [[1 / 7, 1], [1, 0], [0, 0]])
     with pytest.raises(ValueRangeError, match="threshold"):
         features.n_hits(cartesian, threshold=math.nan)
@@ -127,14 +135,9 @@ def test_turning_a_shower_by_half_a_circle_mirrors_it(rings, make_showers):
 def test_catalogue(squares, rings, make_showers):
     names = [feature.name for feature in high_level_features(make_showers(squares))]
     assert len(set(names)) == len(names)
-    assert names[-6:] == [
-        "centroid_x_0",
-        "centroid_y_0",
-        "centroid_y_1",
-        "width_x_0",
-        "width_y_0",
-        "width_y_1",
-    ]
+    # the voxels of layer b are equally far from the axis
+    lateral = ["x_0", "y_0", "r_0", "y_1"]
+    assert names[-8:] == [f"{name}_{place}" for name in ("centroid", "width") for place in lateral]
     showers = make_showers(rings)
     found = {feature.name: feature for feature in high_level_features(showers)}
     assert "width_x_1" not in found  # rings that are not cut in alpha

@@ -6,7 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from caloforge.errors import ShapeError, ValueRangeError
-from caloforge.evaluation import bin_samples, reference_edges, separation_floor, separation_power
+from caloforge.evaluation import (
+    bin_samples,
+    chi_square,
+    reference_edges,
+    separation_error,
+    separation_floor,
+    separation_power,
+)
 
 counts = st.lists(st.integers(0, 1000), min_size=6, max_size=6).filter(any).map(np.array)
 
@@ -111,3 +118,45 @@ def test_bad_samples(bad):
 def test_bad_edges(edges):
     with pytest.raises(ValueRangeError, match="increasing"):
         bin_samples(np.ones(3), np.ones(3), np.array(edges))
+
+
+def test_chi_square_on_paper():
+    # (60 - 40)^2 / 100 + (40 - 60)^2 / 100
+    found = chi_square(np.array([60, 40]), np.array([40, 60]))
+    assert (found.value, found.ndf, found.reduced) == (8, 1, 8)
+    assert found.p_value == pytest.approx(math.erfc(2.0))  # |z| > sqrt(8)
+    # twice as many of the other: n / 100 - m / 200 over its error
+    found = chi_square(np.array([60, 40]), np.array([80, 120]))
+    assert found.value == pytest.approx((60 * 2 - 80) ** 2 / 2 / 140 + (40 * 2 - 120) ** 2 / 2 / 160)
+    assert chi_square(np.array([5, 7, 90]), np.array([5, 7, 90])).value == 0
+
+
+def test_chi_square_joins_bins_with_few_entries():
+    p, q = np.array([0, 1, 0, 60, 40, 3, 0]), np.array([1, 0, 8, 40, 60, 2, 1])
+    joined = chi_square(np.array([1, 60, 43]), np.array([9, 40, 63]))
+    assert chi_square(p, q) == joined
+    assert joined.ndf == 2
+    nothing = chi_square(np.array([3, 2]), np.array([2, 1]))
+    assert (nothing.value, nothing.ndf, nothing.p_value) == (0, 0, 1)
+    assert math.isnan(nothing.reduced)
+
+
+def test_chi_square_of_equal_distributions():
+    rng = np.random.default_rng(5)
+    shape = rng.dirichlet(np.ones(20))
+    found = [chi_square(rng.multinomial(3000, shape), rng.multinomial(5000, shape)) for _ in range(400)]
+    reduced = np.array([chi2.reduced for chi2 in found])
+    assert abs(reduced.mean() - 1) < 5 * reduced.std() / math.sqrt(400)
+    p_values = np.array([chi2.p_value for chi2 in found])
+    assert abs(p_values.mean() - 0.5) < 5 / math.sqrt(12 * 400)
+
+
+@pytest.mark.parametrize("shift", [0.0, 0.3, 3.0], ids=["equal", "near", "far"])
+def test_separation_error(shift):
+    rng = np.random.default_rng(7)
+    shapes = [np.exp(-0.5 * (np.arange(25) / 4 - 3 - x) ** 2) for x in (0, shift)]
+    p, q = (shape / shape.sum() for shape in shapes)
+    draws = [(rng.multinomial(2000, p), rng.multinomial(3000, q)) for _ in range(500)]
+    spread = np.std([separation_power(*pair) for pair in draws])
+    mean_error = np.sqrt(np.mean([separation_error(*pair) ** 2 for pair in draws]))
+    assert 0.75 < mean_error / spread < 1.35

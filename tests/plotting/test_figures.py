@@ -1,6 +1,8 @@
 """Figures are whole PNG files with something on them, change nothing global, and never compute a metric."""
 
 import ast
+import base64
+import re
 import struct
 import zlib
 from pathlib import Path
@@ -16,7 +18,8 @@ from caloforge.errors import GeometryMismatchError, OutputError, UnknownNameErro
 from caloforge.evaluation import average_shower, compare, reference_sample
 from caloforge.geometry import get_geometry
 from caloforge.plotting.average_showers import plot_average_showers
-from caloforge.plotting.comparison import default_features, plot_comparison
+from caloforge.plotting.comparison import default_features, draw_comparison, plot_comparison
+from caloforge.plotting.style import adaptive_svg
 from support.toys import cartesian, geometry_of, polar, toy_showers
 
 GEOMETRIES = {
@@ -119,3 +122,20 @@ def test_no_pyplot_and_no_metrics():
             assert "pyplot" not in (module, *names), path
             assert not {"features", "compare", "separation_power", "high_level_features"} & {*names}, path
             assert module != "caloforge.evaluation.features", path
+
+
+def test_adaptive_svg():
+    """On a dark page text and lines change colour; nothing is loaded, nothing has a background."""
+    sample = reference_sample("eplus")
+    rows = compare(sample[:100], sample[100:])
+    address, again = (adaptive_svg(draw_comparison(rows, names=["e_ratio"])) for _ in range(2))
+    assert address == again
+    kind, data = address.split(",")
+    assert kind == "data:image/svg+xml;base64"
+    text = base64.b64decode(data).decode()
+    assert "prefers-color-scheme:dark" in text
+    body = text[text.index("</style>") :]
+    for colour in ("#1f77b4", "#595959", "#000000", "#ffffff"):
+        assert colour not in body
+    assert "var(--c" in body
+    assert "http" not in re.sub(r'xmlns(:\w+)?="[^"]*"', "", text)

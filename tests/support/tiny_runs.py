@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import caloforge
 from caloforge.io import write
 from caloforge.showers import Showers
 from caloforge.training import DataFacts, RunConfig, start_or_resume
@@ -105,9 +106,13 @@ def command_line(
 
 
 def subprocess_environment() -> dict[str, str]:
-    """One thread, as sums depend on their number; no colours."""
-    tests = str(Path(__file__).parent.parent)
-    return os.environ | {"OMP_NUM_THREADS": "1", "NO_COLOR": "1", "PYTHONPATH": tests}
+    """One thread, as sums depend on their number; no colours; the package that is tested, wherever it is."""
+    paths = Path(__file__).parents[1], Path(caloforge.__file__).parents[1]
+    return os.environ | {
+        "OMP_NUM_THREADS": "1",
+        "NO_COLOR": "1",
+        "PYTHONPATH": os.pathsep.join(map(str, paths)),
+    }
 
 
 def python(*args: object, start_new_session: bool = False) -> subprocess.Popen[str]:

@@ -95,5 +95,7 @@ def _provenance(found: "FileInfo") -> "Table":
     # What a foreign file said of itself, units included, holds for that file, not for one converted from it.
     entries |= {f"attribute {name}": value for name, value in found.provenance.get("attributes", {}).items()}
     for name, value in entries.items():
+        if isinstance(value, dict) and isinstance(value.get("spots"), list):
+            value = {**value, "spots": f"{len(value['spots'])} digests of showers"}
         table.add_row(Text(name), Text(value if isinstance(value, str) else json.dumps(value)))
     return table

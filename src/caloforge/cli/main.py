@@ -7,8 +7,10 @@ from typing import Annotated, Any, TextIO
 import typer
 
 from caloforge import __version__
+from caloforge.cli.compare import compare
 from caloforge.cli.convert import convert
 from caloforge.cli.demo import demo
+from caloforge.cli.evaluate import evaluate
 from caloforge.cli.generate import generate
 from caloforge.cli.geometry import geometry_app
 from caloforge.cli.info import info
@@ -90,7 +92,7 @@ def main() -> None:
     sys.exit(status)
 
 
-for _command in (demo, simulate, info, convert, train, generate, models):
+for _command in (demo, simulate, info, convert, train, generate, evaluate, compare, models):
     app.command()(_command)
 app.add_typer(geometry_app, name="geometry")
 

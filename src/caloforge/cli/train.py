@@ -47,8 +47,8 @@ def train(
     from rich.console import Console
 
     from caloforge import io
+    from caloforge.devices import check_device
     from caloforge.errors import ConfigError, NonFiniteError, UnknownNameError
-    from caloforge.generation.engine import check_device
     from caloforge.models import FAMILIES
     from caloforge.plotting.losses import plot_losses
     from caloforge.recipes import load_recipe
@@ -92,7 +92,9 @@ def train(
     if is_main:
         plot_losses(output / METRICS, output / "loss.png")
         run = shlex.quote(str(output))
-        typer.echo(f"{output / BEST}: use it with caloforge generate {run} -n 1000 --energies 50 -o showers.h5")
+        typer.echo(
+            f"{output / BEST}: use it with caloforge generate {run} -n 1000 --energies 50 -o showers.h5"
+        )
 
 
 class _Display:

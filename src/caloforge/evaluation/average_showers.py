@@ -7,10 +7,13 @@ import numpy as np
 from jaxtyping import Float
 
 from caloforge.errors import ValueRangeError
+from caloforge.evaluation.running_mean import RunningMean
 from caloforge.geometry import Geometry
 from caloforge.showers import Showers
 
 __all__ = ["AverageShower", "average_ratio", "average_shower"]
+
+_BLOCK = 2**20  # voxels at a time
 
 
 @final
@@ -38,12 +41,11 @@ def average_shower(showers: Showers) -> AverageShower:
     n = len(showers)
     if n == 0:
         raise ValueRangeError("The average of a sample without showers is not defined.")
-    error = np.full(showers.geometry.n_voxels, np.nan)
-    mean = showers.voxels.mean(axis=0, dtype=np.float64)
-    if n > 1:
-        for where in showers.geometry.layer_slices:  # layer by layer: no second array of all voxels
-            error[where] = showers.voxels[:, where].std(axis=0, dtype=np.float64, ddof=1) / np.sqrt(n)
-    return AverageShower(geometry=showers.geometry, n_showers=n, mean=mean, error=error)
+    average = RunningMean(showers.geometry.n_voxels)
+    rows = max(1, _BLOCK // showers.geometry.n_voxels)
+    for start in range(0, n, rows):
+        average.add(showers.voxels[start : start + rows].astype(np.float64))
+    return AverageShower(geometry=showers.geometry, n_showers=n, mean=average.mean, error=average.error)
 
 
 def average_ratio(

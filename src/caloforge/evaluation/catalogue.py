@@ -6,11 +6,12 @@ from typing import final
 import numpy as np
 from jaxtyping import Float
 
-from caloforge.evaluation import features
-from caloforge.geometry import CartesianGrid, Geometry
+from caloforge.evaluation.layer_sums import LayerSums, axis_positions, divide, layer_sums, moments
+from caloforge.geometry import PolarGrid
+from caloforge.geometry.grid import Grid
 from caloforge.showers import Showers
 
-__all__ = ["Feature", "high_level_features"]
+__all__ = ["Feature", "features_of_sums", "high_level_features", "lateral_axes"]
 
 
 @final
@@ -31,85 +32,133 @@ class Feature:
 
 
 def high_level_features(showers: Showers) -> tuple[Feature, ...]:
-    """Every feature of :mod:`~caloforge.evaluation.features`, in a fixed order.
+    """Every feature, in a fixed order, from one pass over the voxels.
 
-    Lateral ones are left out where a layer is not cut along the axis; on polar layers those along the radius
-    are added.
+    Those of :mod:`~caloforge.evaluation.features`, and the centre and width of the whole shower. Lateral ones
+    are left out where a layer is not cut along the axis. On polar layers x is r cos(alpha), the CaloChallenge's
+    eta, and y is r sin(alpha), its phi; r is the ring's.
 
     Args:
         showers: The showers.
     """
-    geometry = showers.geometry
+    return features_of_sums(layer_sums(showers))
+
+
+def features_of_sums(sums: LayerSums) -> tuple[Feature, ...]:
+    """As :func:`high_level_features`, from sums that were taken before."""
+    return (*_whole(sums), *_per_layer(sums), *_lateral(sums))
+
+
+def _whole(sums: LayerSums) -> list[Feature]:
+    """One number per shower."""
+    numbers = np.arange(sums.geometry.n_layers, dtype=np.float64)
+    e_dep = sums.energy.sum(axis=1)
+    depth, depth_width = moments(sums.energy, (numbers,), e_dep)
+    hits = sums.hits.sum(axis=1)
     found = [
-        Feature(name="e_ratio", label="deposited / incident energy", unit="", values=showers.e_ratio),
+        Feature(name="e_ratio", label="deposited / incident energy", unit="", values=e_dep / sums.e_inc),
+        Feature(name="e_dep", label="deposited energy", unit="MeV", values=e_dep, logarithmic=True),
         Feature(
-            name="shower_depth",
-            label="shower depth (mean layer)",
-            unit="",
-            values=features.shower_depth(showers),
+            name="depth_weighted_energy",
+            label="depth-weighted energy",
+            unit="MeV",
+            values=np.einsum("nl,l->n", sums.energy, numbers),
+            logarithmic=True,
         ),
+        Feature(name="shower_depth", label="shower depth (mean layer)", unit="", values=depth[:, 0]),
         Feature(
-            name="shower_depth_width",
-            label="width of the shower depth",
-            unit="",
-            values=features.shower_depth_width(showers),
+            name="shower_depth_width", label="width of the shower depth", unit="", values=depth_width[:, 0]
         ),
+        Feature(name="n_hits", label="voxels with energy", unit="", values=hits.astype(np.float64)),
         Feature(
-            name="n_hits",
-            label="voxels with energy",
+            name="occupancy",
+            label="share of voxels with energy",
             unit="",
-            values=features.n_hits(showers).astype(np.float64),
+            values=hits / sums.geometry.n_voxels,
         ),
     ]
-    per_layer = (
-        ("e_layer", "energy in layer {}", "MeV", features.layer_energies(showers)),
-        ("fraction", "energy share of layer {}", "", features.layer_fractions(showers)),
-        ("sparsity", "empty voxels in layer {}", "", features.sparsity(showers)),
-        ("brightest_ratio", "brightest-voxel ratio in layer {}", "", features.brightest_ratio(showers)),
-    )
-    for name, label, unit, values in per_layer:
-        found += [
-            Feature(
-                name=f"{name}_{k}",
-                label=label.format(layer.name),
-                unit=unit,
-                values=values[:, k],
-                logarithmic=name == "e_layer",
-            )
-            for k, layer in enumerate(geometry.layers)
-        ]
-    return (*found, *_lateral(showers))
-
-
-def _lateral(showers: Showers) -> list[Feature]:
-    """Centroids, then widths."""
-    found = []
-    for name, label, along, radial in (
-        ("centroid", "centroid", features.centroids(showers), features.radial_centroids(showers)),
-        ("width", "width", features.widths(showers), features.radial_widths(showers)),
+    mean, width = _shower_moments(sums, e_dep)
+    cut = {axis for layer in sums.geometry.layers for axis in lateral_axes(layer.grid)}
+    for name, label, values in (
+        ("shower_mean", "shower's centre", mean),
+        ("shower_width", "shower's width", width),
     ):
-        for k, axes in enumerate(_axes(showers.geometry)):
-            layer = showers.geometry.layers[k].name
-            for axis in axes:
-                values = radial[:, k] if axis == "r" else along[:, k, "xy".index(axis)]
-                found.append(
-                    Feature(
-                        name=f"{name}_{axis}_{k}",
-                        label=f"{label} in {axis}, layer {layer}",
-                        unit="mm",
-                        values=values,
-                    )
-                )
+        found += [
+            Feature(name=f"{name}_{axis}", label=f"{label} in {axis}", unit="mm", values=values[:, number])
+            for number, axis in enumerate("xyr")
+            if axis in cut
+        ]
     return found
 
 
-def _axes(geometry: Geometry) -> list[str]:
-    """Per layer the axes along which it is cut; for a polar one x is r cos(alpha), y is r sin(alpha)."""
-    axes = []
-    for layer in geometry.layers:
-        first, second = layer.grid.shape
-        if isinstance(layer.grid, CartesianGrid):
-            axes.append("x" * (first > 1) + "y" * (second > 1))
-        else:
-            axes.append("xy" * (first > 1) + "r" * (second > 1))
-    return axes
+def _shower_moments(
+    sums: LayerSums, e_dep: Float[np.ndarray, " n"]
+) -> tuple[Float[np.ndarray, "n 3"], Float[np.ndarray, "n 3"]]:
+    """Centre and width of whole showers in x, y and r, mm, from those of their layers."""
+    share = divide(sums.energy, e_dep[:, None])
+    mean = np.einsum("nl,nla->na", share, sums.mean)
+    square = sums.width**2 + (sums.mean - mean[:, None]) ** 2
+    return mean, np.sqrt(np.einsum("nl,nla->na", share, square))
+
+
+def _per_layer(sums: LayerSums) -> list[Feature]:
+    """One number per layer, whatever its grid."""
+    sizes = np.array([layer.n_voxels for layer in sums.geometry.layers])
+    per_layer = (
+        ("e_layer", "energy in layer {}", "MeV", sums.energy),
+        (
+            "fraction",
+            "energy share of layer {}",
+            "",
+            divide(sums.energy, sums.energy.sum(axis=1, keepdims=True)),
+        ),
+        ("sparsity", "empty voxels in layer {}", "", 1.0 - sums.hits / sizes),
+        ("brightest", "brightest voxel of layer {}", "MeV", sums.first),
+        (
+            "brightest_share",
+            "brightest voxel's share of layer {}",
+            "",
+            divide(sums.first, sums.energy),
+        ),
+        (
+            "brightest_ratio",
+            "brightest-voxel ratio in layer {}",
+            "",
+            divide(sums.first - sums.second, sums.first + sums.second),
+        ),
+    )
+    return [
+        Feature(
+            name=f"{name}_{k}",
+            label=label.format(layer.name),
+            unit=unit,
+            values=values[:, k],
+            logarithmic=unit == "MeV",
+        )
+        for name, label, unit, values in per_layer
+        for k, layer in enumerate(sums.geometry.layers)
+    ]
+
+
+def _lateral(sums: LayerSums) -> list[Feature]:
+    """Centroids, then widths."""
+    return [
+        Feature(
+            name=f"{name}_{axis}_{k}",
+            label=f"{name} in {axis}, layer {layer.name}",
+            unit="mm",
+            values=values[:, k, "xyr".index(axis)],
+        )
+        for name, values in (("centroid", sums.mean), ("width", sums.width))
+        for k, layer in enumerate(sums.geometry.layers)
+        for axis in lateral_axes(layer.grid)
+    ]
+
+
+def lateral_axes(grid: Grid) -> str:
+    """The axes, of x, y and r, along which a grid is cut and has lateral features."""
+    if isinstance(grid, PolarGrid):
+        return "xy" * (grid.n_alpha > 1) + "r" * (grid.shape[1] > 1)
+    first, second = grid.shape
+    several = len(np.unique(axis_positions(grid)[2].round(9))) > 1
+    return "x" * (first > 1) + "y" * (second > 1) + "r" * several

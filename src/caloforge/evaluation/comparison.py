@@ -9,7 +9,14 @@ from jaxtyping import Float
 
 from caloforge.errors import ValueRangeError
 from caloforge.evaluation.catalogue import Feature, high_level_features
-from caloforge.evaluation.histograms import BinnedComparison, bin_samples, reference_edges, separation_floor
+from caloforge.evaluation.histograms import (
+    BinnedComparison,
+    bin_samples,
+    reference_edges,
+    separation_error,
+    separation_floor,
+)
+from caloforge.evaluation.sample import SampleStatistics
 from caloforge.showers import Showers
 
 __all__ = ["Moments", "FeatureComparison", "compare"]
@@ -70,10 +77,27 @@ class FeatureComparison:
     """Mean separation power of two samples of the same sizes from one distribution."""
     floor_95: float
     """Its 95 % quantile: a larger ``separation`` is a real difference."""
+    separation_error: float = math.nan
+    """Standard error of ``separation``."""
+    chi2: float = math.nan
+    """Chi-square of the histograms with statistical errors of both."""
+    ndf: int = 0
+    """Its degrees of freedom."""
+    p_value: float = math.nan
+    """Chance of a larger chi-square for samples of one distribution."""
+
+    @property
+    def chi2_ndf(self) -> float:
+        """Chi-square per degree of freedom: about 1 for one distribution, lower is better."""
+        return self.chi2 / self.ndf if self.ndf else math.nan
 
 
 def compare(
-    generated: Showers, reference: Showers, *, n_bins: int = 30, seed: int = 0
+    generated: Showers | SampleStatistics,
+    reference: Showers | SampleStatistics,
+    *,
+    n_bins: int = 30,
+    seed: int = 0,
 ) -> tuple[FeatureComparison, ...]:
     """Compare two samples in every high-level feature.
 
@@ -82,8 +106,9 @@ def compare(
     energies are worth comparing, too, e.g. in ``e_ratio``.
 
     Args:
-        generated: The showers in question, or a second Geant4 sample.
-        reference: The showers that are right, usually Geant4; they choose the bins.
+        generated: The showers in question, or a second Geant4 sample; or what
+            :func:`~caloforge.evaluation.sample.sample_statistics` says of them.
+        reference: The showers that are right, usually Geant4, or theirs; they choose the bins.
         n_bins: Bins of each histogram.
         seed: Of the draws behind the floor.
 
@@ -98,14 +123,18 @@ def compare(
     reference.geometry.require_same_voxels(
         generated.geometry, mine="The reference sample", theirs="the generated one"
     )
-    for name, showers in (("generated", generated), ("reference", reference)):
-        if not len(showers):
+    for name, sample in (("generated", generated), ("reference", reference)):
+        if isinstance(sample, Showers) and not len(sample):
             raise ValueRangeError(f"The {name} sample has no showers; at least one is needed.")
     # Names of layers may differ; the reference's are taken.
     return tuple(
         _compare_feature(mine, theirs, n_bins=n_bins, seed=seed)
-        for mine, theirs in zip(high_level_features(generated), high_level_features(reference), strict=True)
+        for mine, theirs in zip(_features(generated), _features(reference), strict=True)
     )
+
+
+def _features(sample: Showers | SampleStatistics) -> tuple[Feature, ...]:
+    return high_level_features(sample) if isinstance(sample, Showers) else sample.features
 
 
 def _compare_feature(generated: Feature, reference: Feature, *, n_bins: int, seed: int) -> FeatureComparison:
@@ -113,6 +142,7 @@ def _compare_feature(generated: Feature, reference: Feature, *, n_bins: int, see
     edges = reference_edges(reference.values, n_bins=n_bins, logarithmic=logarithmic)
     histograms = bin_samples(generated.values, reference.values, edges, logarithmic=logarithmic)
     floor, floor_95 = separation_floor(histograms.generated, histograms.reference, seed=seed)
+    chi2 = histograms.chi2
     return FeatureComparison(
         name=reference.name,
         label=reference.label,
@@ -123,4 +153,8 @@ def _compare_feature(generated: Feature, reference: Feature, *, n_bins: int, see
         separation=histograms.separation,
         floor=floor,
         floor_95=floor_95,
+        separation_error=separation_error(histograms.generated, histograms.reference),
+        chi2=chi2.value,
+        ndf=chi2.ndf,
+        p_value=chi2.p_value,
     )

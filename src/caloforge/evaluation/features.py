@@ -3,10 +3,13 @@ r"""High-level features: functions of showers that give one number per shower, o
 Legend: :math:`E_v` energy of voxel v, :math:`E_k` energy of layer k, :math:`x_v` position of a voxel's centre.
 Sums are over the voxels of one layer and run in float64, shower by shower: a feature of a shower does not depend
 on the other showers of the sample. A layer without energy has the value 0 everywhere, as in the CaloChallenge.
+To have all of them at once see :func:`~caloforge.evaluation.catalogue.high_level_features`.
 
 References:
+    M. Paganini, L. de Oliveira, B. Nachman, CaloGAN: simulating 3D high energy particle showers in multi-layer
+    electromagnetic calorimeters with generative adversarial networks, arXiv:1712.10321 (depth, brightest voxels).
     C. Krause, D. Shih, CaloFlow: fast and accurate generation of calorimeter showers with normalizing flows,
-    arXiv:2106.05285 (depth, layer fractions, sparsity, brightest voxels).
+    arXiv:2106.05285 (the same, layer fractions, sparsity).
     O. Amram et al., CaloChallenge 2022: a community challenge for fast calorimeter simulation,
     arXiv:2410.21611 (centroids, widths, sparsity).
 """
@@ -16,14 +19,14 @@ from collections.abc import Iterator
 import numpy as np
 from jaxtyping import Float, Int
 
-from caloforge.errors import ValueRangeError
-from caloforge.geometry import PolarGrid
-from caloforge.showers import Showers
+from caloforge.evaluation.layer_sums import axis_positions, divide, moments, two_brightest
+from caloforge.showers import Showers, check_threshold
 
 __all__ = [
     "e_ratio",
     "layer_energies",
     "layer_fractions",
+    "depth_weighted_energy",
     "shower_depth",
     "shower_depth_width",
     "deepest_layer",
@@ -32,8 +35,11 @@ __all__ = [
     "radial_centroids",
     "radial_widths",
     "sparsity",
+    "brightest_voxel",
+    "brightest_share",
     "brightest_ratio",
     "n_hits",
+    "occupancy",
 ]
 
 
@@ -50,14 +56,20 @@ def layer_energies(showers: Showers) -> Float[np.ndarray, "n L"]:
 def layer_fractions(showers: Showers) -> Float[np.ndarray, "n L"]:
     r"""Share of each layer in the deposited energy, :math:`E_k / \sum_j E_j`; 1, ``(n, L)``. CaloFlow."""
     e_layer = showers.e_layer
-    return _divide(e_layer, e_layer.sum(axis=1, keepdims=True))
+    return divide(e_layer, e_layer.sum(axis=1, keepdims=True))
+
+
+def depth_weighted_energy(showers: Showers) -> Float[np.ndarray, " n"]:
+    r"""Energy weighted with the layer number, :math:`l_d = \sum_k k E_k`; layers from 0, MeV, ``(n,)``. CaloGAN."""
+    e_layer = showers.e_layer
+    return np.einsum("nl,l->n", e_layer, np.arange(e_layer.shape[1], dtype=np.float64))
 
 
 def shower_depth(showers: Showers) -> Float[np.ndarray, " n"]:
     r"""Energy-weighted mean layer number, :math:`s_d = \sum_k k E_k / \sum_k E_k`; layers from 0, ``(n,)``.
 
-    CaloGAN's and CaloFlow's "shower depth", there with :math:`\sum_k k E_k` in the notation
-    :math:`l_d / E_{tot}`. For the layer where a shower ends see :func:`deepest_layer`.
+    CaloGAN's and CaloFlow's "shower depth", there :math:`l_d / E_{tot}` with :func:`depth_weighted_energy`
+    :math:`l_d`. For the layer where a shower ends see :func:`deepest_layer`.
     """
     return _layer_moments(showers)[0]
 
@@ -91,7 +103,7 @@ def centroids(showers: Showers) -> Float[np.ndarray, "n L 2"]:
     The axes are x and y of a Cartesian grid, and :math:`r \cos\alpha`, :math:`r \sin\alpha` (the CaloChallenge's
     "eta" and "phi") of a polar one, with bin midpoints in alpha and r. Rings that are not cut in alpha have 0.
     """
-    return _lateral_moments(showers)[0]
+    return _lateral_moments(showers, slice(0, 2))[0]
 
 
 def widths(showers: Showers) -> Float[np.ndarray, "n L 2"]:
@@ -100,10 +112,10 @@ def widths(showers: Showers) -> Float[np.ndarray, "n L 2"]:
     .. math:: \sigma_x = \sqrt{\overline{x^2} - \bar x^2}
                        = \sqrt{\textstyle\sum_v (x_v - \bar x)^2 E_v / E_k}
 
-    The second form is the one computed: the first, which the CaloChallenge uses cut off at 0, loses its
-    digits where a layer has a single hit.
+    Where the difference loses its digits, as in a layer with a single hit, the second form is taken; the
+    CaloChallenge takes the first throughout, cut off at 0.
     """
-    return _lateral_moments(showers)[1]
+    return _lateral_moments(showers, slice(0, 2))[1]
 
 
 def radial_centroids(showers: Showers) -> Float[np.ndarray, "n L"]:
@@ -112,12 +124,12 @@ def radial_centroids(showers: Showers) -> Float[np.ndarray, "n L"]:
     Defined in the CaloChallenge for polar grids, with the bin midpoint as :math:`r_v`; for a Cartesian grid the
     distance of the voxel's centre from the axis.
     """
-    return _radial_moments(showers)[0]
+    return _lateral_moments(showers, slice(2, 3))[0][..., 0]
 
 
 def radial_widths(showers: Showers) -> Float[np.ndarray, "n L"]:
     r"""Energy-weighted standard deviation of the radius of :func:`radial_centroids`; mm, ``(n, L)``."""
-    return _radial_moments(showers)[1]
+    return _lateral_moments(showers, slice(2, 3))[1][..., 0]
 
 
 def sparsity(showers: Showers, *, threshold: float = 0.0) -> Float[np.ndarray, "n L"]:
@@ -129,8 +141,22 @@ def sparsity(showers: Showers, *, threshold: float = 0.0) -> Float[np.ndarray, "
         showers: The showers.
         threshold: Voxels up to this energy count as empty, MeV.
     """
+    check_threshold(threshold)
     shares = [(layer > threshold).mean(axis=1) for layer in _layers(showers)]
     return 1.0 - np.stack(shares, axis=1)
+
+
+def brightest_voxel(showers: Showers) -> Float[np.ndarray, "n L"]:
+    r"""Energy of the brightest voxel of each layer, :math:`E_{(1)}`; MeV, ``(n, L)``."""
+    return np.stack([layer.max(axis=1) for layer in _layers(showers)], axis=1).astype(np.float64)
+
+
+def brightest_share(showers: Showers) -> Float[np.ndarray, "n L"]:
+    r"""Share of the brightest voxel in its layer's energy, :math:`E_{(1)} / E_k`; 1, ``(n, L)``.
+
+    Between 1 / (voxels) and 1. CaloFlow draws it for each layer, L2LFlows' code calls it brightest voxel.
+    """
+    return divide(brightest_voxel(showers), showers.e_layer)
 
 
 def brightest_ratio(showers: Showers) -> Float[np.ndarray, "n L"]:
@@ -141,9 +167,8 @@ def brightest_ratio(showers: Showers) -> Float[np.ndarray, "n L"]:
     """
     ratios = []
     for layer in _layers(showers):
-        first = layer.max(axis=1).astype(np.float64)
-        second = np.partition(layer, -2, axis=1)[:, -2].astype(np.float64) if layer.shape[1] > 1 else 0.0
-        ratios.append(_divide(first - second, first + second))
+        first, second = two_brightest(layer.astype(np.float64))
+        ratios.append(divide(first - second, first + second))
     return np.stack(ratios, axis=1)
 
 
@@ -154,9 +179,18 @@ def n_hits(showers: Showers, *, threshold: float = 0.0) -> Int[np.ndarray, " n"]
         showers: The showers.
         threshold: Voxels up to this energy do not count, MeV.
     """
-    if not (np.isfinite(threshold) and threshold >= 0):
-        raise ValueRangeError(f"threshold must be a finite energy in MeV, 0 or more; got {threshold}.")
+    check_threshold(threshold)
     return np.count_nonzero(showers.voxels > threshold, axis=1)
+
+
+def occupancy(showers: Showers, *, threshold: float = 0.0) -> Float[np.ndarray, " n"]:
+    """Share of all voxels above a threshold; 1, ``(n,)``. L2LFlows.
+
+    Args:
+        showers: The showers.
+        threshold: Voxels up to this energy do not count, MeV.
+    """
+    return n_hits(showers, threshold=threshold) / showers.geometry.n_voxels
 
 
 def _layers(showers: Showers) -> Iterator[Float[np.ndarray, "n v"]]:
@@ -164,40 +198,19 @@ def _layers(showers: Showers) -> Iterator[Float[np.ndarray, "n v"]]:
         yield showers.voxels[:, where]
 
 
-def _divide(a: Float[np.ndarray, "..."], b: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
-    """The quotient, and 0 where b is 0."""
-    return np.divide(a, b, out=np.zeros(np.broadcast_shapes(np.shape(a), np.shape(b))), where=b > 0)
-
-
-def _moments(
-    weights: Float[np.ndarray, "n v"], x: Float[np.ndarray, " v"]
-) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, " n"]]:
-    """Weighted mean and standard deviation of ``x`` for each row of weights; 0 for a row of zeros."""
-    weights = weights.astype(np.float64)
-    total = weights.sum(axis=1)
-    mean = _divide((weights * x).sum(axis=1), total)
-    variance = _divide((weights * (x - mean[:, None]) ** 2).sum(axis=1), total)
-    return mean, np.sqrt(variance)
-
-
 def _layer_moments(showers: Showers) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, " n"]]:
-    return _moments(showers.e_layer, np.arange(showers.geometry.n_layers, dtype=np.float64))
+    e_layer = showers.e_layer
+    numbers = np.arange(e_layer.shape[1], dtype=np.float64)
+    mean, width = moments(e_layer, (numbers,), e_layer.sum(axis=1))
+    return mean[:, 0], width[:, 0]
 
 
-def _lateral_moments(showers: Showers) -> tuple[Float[np.ndarray, "n L 2"], Float[np.ndarray, "n L 2"]]:
-    found = [
-        [_moments(energies, axis) for axis in layer.grid.centres()]
-        for layer, energies in zip(showers.geometry.layers, _layers(showers), strict=True)
-    ]
-    mean, width = np.moveaxis(np.array(found), (2, 3), (0, 1))  # (L, 2, 2, n) -> (2, n, L, 2)
-    return mean, width
-
-
-def _radial_moments(showers: Showers) -> tuple[Float[np.ndarray, "n L"], Float[np.ndarray, "n L"]]:
+def _lateral_moments(
+    showers: Showers, axes: slice
+) -> tuple[Float[np.ndarray, "n L d"], Float[np.ndarray, "n L d"]]:
     found = []
-    for layer, energies in zip(showers.geometry.layers, _layers(showers), strict=True):
-        grid = layer.grid
-        r = grid.polar_centres()[1] if isinstance(grid, PolarGrid) else np.hypot(*grid.centres())
-        found.append(_moments(energies, r))
-    mean, width = np.moveaxis(np.array(found), (1, 2), (0, 1))  # (L, 2, n) -> (2, n, L)
+    for layer, voxels in zip(showers.geometry.layers, _layers(showers), strict=True):
+        energies = voxels.astype(np.float64)
+        found.append(moments(energies, axis_positions(layer.grid)[axes], energies.sum(axis=1)))
+    mean, width = (np.stack(values, axis=1) for values in zip(*found, strict=True))
     return mean, width

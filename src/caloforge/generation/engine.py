@@ -15,8 +15,9 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
+from caloforge.devices import check_device
 from caloforge.energies import EnergySource, GivenEnergies
-from caloforge.errors import EnergyRangeError, NonFiniteError, ValueRangeError
+from caloforge.errors import EnergyRangeError, NonFiniteError
 from caloforge.geometry import Geometry
 from caloforge.models import ShowerModel
 from caloforge.models.checkpoint import CheckpointHeader, load_checkpoint
@@ -62,17 +63,6 @@ def load_model(name_or_path: str | Path, *, device: torch.device | str = "cpu") 
     check_device(device)
     model, header = load_checkpoint(find_weights(name_or_path), device=device)
     return ShowerGenerator(model, header)
-
-
-def check_device(device: torch.device | str) -> torch.device:
-    """The torch device of a name; raises :class:`ValueRangeError` if it is not there."""
-    try:
-        found = torch.device(device)
-        torch.zeros(1, device=found).item()  # "meta" has tensors, but no numbers in them
-    except (RuntimeError, AssertionError, NotImplementedError) as err:
-        problem = (str(err).splitlines() or ["it is not supported"])[0]
-        raise ValueRangeError(f"Device {str(device)!r} cannot be used: {problem}") from err
-    return found
 
 
 @final

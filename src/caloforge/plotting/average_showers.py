@@ -17,7 +17,7 @@ from caloforge.evaluation import AverageShower, average_ratio
 from caloforge.geometry import CartesianGrid, Layer
 from caloforge.plotting.style import GENERATED, REFERENCE, save_figure
 
-__all__ = ["plot_average_showers"]
+__all__ = ["draw_average_showers", "plot_average_showers"]
 
 _MAX_LAYERS = 6
 _DECADES = 6
@@ -26,7 +26,26 @@ _DECADES = 6
 def plot_average_showers(
     generated: AverageShower, reference: AverageShower, path: Path, *, layers: Sequence[int] | None = None
 ) -> None:
-    """Draw the mean energy per voxel of both samples on one colour scale, and the ratio.
+    """Draw both averages and their ratio into one picture; see :func:`draw_average_showers`.
+
+    Args:
+        generated: As there.
+        reference: As there.
+        path: Picture to write; its suffix chooses the format.
+        layers: As there.
+
+    Raises:
+        GeometryMismatchError: As there.
+        ValueRangeError: As there.
+        OutputError: The picture cannot be written.
+    """
+    save_figure(draw_average_showers(generated, reference, layers=layers), path)
+
+
+def draw_average_showers(
+    generated: AverageShower, reference: AverageShower, *, layers: Sequence[int] | None = None
+) -> Figure:
+    """Mean energy per voxel of both samples on one colour scale, and the ratio.
 
     Cartesian layers are drawn to scale in x and y, polar ones unrolled in alpha and r. Voxels without energy
     are hatched, in the ratio those whose reference has too large an error.
@@ -34,13 +53,11 @@ def plot_average_showers(
     Args:
         generated: Average of the generated showers.
         reference: Average of the reference showers.
-        path: Picture to write; its suffix chooses the format.
         layers: Numbers of the layers to draw; by default all, or six spread over the depth.
 
     Raises:
         GeometryMismatchError: The averages are of different voxels.
         ValueRangeError: A layer does not exist, or the reference has no energy at all.
-        OutputError: The picture cannot be written.
     """
     geometry = reference.geometry
     ratio = average_ratio(generated, reference)
@@ -91,7 +108,7 @@ def plot_average_showers(
     bar.ax.yaxis.set_major_locator(FixedLocator([0.5, 0.7, 1.0, 1.4, 2.0]))
     bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.1f}"))
     bar.ax.yaxis.set_minor_locator(NullLocator())
-    save_figure(figure, path)
+    return figure
 
 
 def _positive(values: Float[np.ndarray, " V"]) -> Float[np.ndarray, " V"]:
@@ -112,7 +129,7 @@ def _draw_layer(
     axes: Axes, layer: Layer, values: Float[np.ndarray, " v"], *, norm: Normalize, colours: str
 ) -> QuadMesh:
     grid = layer.grid
-    axes.patch.set(facecolor="0.97", edgecolor="0.7", hatch="////", linewidth=0)
+    axes.patch.set(facecolor="#f7f7f7", edgecolor="#b3b3b3", hatch="////", linewidth=0)
     image = np.ma.masked_invalid(values.reshape(grid.shape).T)
     first, second = (
         (grid.x_edges, grid.y_edges) if isinstance(grid, CartesianGrid) else (grid.alpha_edges, grid.r_edges)

@@ -13,7 +13,7 @@ from caloforge.errors import UnknownNameError, ValueRangeError
 from caloforge.evaluation import BinnedComparison, FeatureComparison
 from caloforge.plotting.style import GENERATED, REFERENCE, save_figure
 
-__all__ = ["default_features", "plot_comparison"]
+__all__ = ["default_features", "draw_comparison", "plot_comparison"]
 
 _COLUMNS = 3
 _RATIO_RANGE = (0.5, 1.5)
@@ -33,19 +33,33 @@ def default_features(rows: Sequence[FeatureComparison]) -> list[str]:
 def plot_comparison(
     rows: Sequence[FeatureComparison], path: Path, *, names: Sequence[str] | None = None
 ) -> None:
-    """Draw histograms with ratio panels into one picture.
+    """Draw histograms with ratio panels into one picture; see :func:`draw_comparison`.
+
+    Args:
+        rows: As there.
+        path: Picture to write; its suffix chooses the format.
+        names: As there.
+
+    Raises:
+        UnknownNameError: As there.
+        ValueRangeError: As there.
+        OutputError: The picture cannot be written.
+    """
+    save_figure(draw_comparison(rows, names=names), path)
+
+
+def draw_comparison(rows: Sequence[FeatureComparison], *, names: Sequence[str] | None = None) -> Figure:
+    """Histograms with ratio panels.
 
     The bands and bars are the statistical errors (one standard deviation). The outer bins hold the overflow.
 
     Args:
         rows: What :func:`caloforge.evaluation.compare` gives.
-        path: Picture to write; its suffix chooses the format.
         names: Features to draw, in this order; by default :func:`default_features`.
 
     Raises:
         UnknownNameError: A name is not among the rows.
         ValueRangeError: There is nothing to draw.
-        OutputError: The picture cannot be written.
     """
     known = {row.name: row for row in rows}
     chosen = default_features(rows) if names is None and rows else list(names or ())
@@ -63,8 +77,8 @@ def plot_comparison(
         _draw(upper, lower, known[name])
     handles, labels = figure.axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=2, frameon=False)
-    figure.supxlabel(_NOTE, fontsize="small", color="0.25")
-    save_figure(figure, path)
+    figure.supxlabel(_NOTE, fontsize="small", color="#404040")
+    return figure
 
 
 def _draw(upper: Axes, lower: Axes, row: FeatureComparison) -> None:
@@ -78,7 +92,7 @@ def _draw(upper: Axes, lower: Axes, row: FeatureComparison) -> None:
     upper.set_title(
         f"S = {row.separation:.3f}, floor {row.floor:.3f} (95 %: {row.floor_95:.3f})",
         fontsize="small",
-        color="0.25",
+        color="#404040",
     )
     _ratio(lower, bins)
     lower.set_xlabel(f"{row.label} [{row.unit}]" if row.unit else row.label)
@@ -112,7 +126,7 @@ def _ratio(axes: Axes, bins: BinnedComparison) -> None:
     low, high = _RATIO_RANGE
     ones = np.where(np.isfinite(bins.reference_relative_error), 1.0, np.nan)
     _band(axes, bins.edges, ones, bins.reference_relative_error, REFERENCE["color"])
-    axes.axhline(1, color="0.35", linewidth=0.8)
+    axes.axhline(1, color="#595959", linewidth=0.8)
     centres, ratio, inside = _centres(bins), bins.ratio, np.isfinite(bins.ratio)
     shown = inside & (ratio >= low) & (ratio <= high)
     axes.errorbar(

@@ -18,8 +18,9 @@ from caloforge.errors import (
 )
 from caloforge.files import atomic_path, explain_os_error
 from caloforge.geometry import Geometry
+from caloforge.io.digests import sample_fingerprint, spot_digests
 from caloforge.models import ShowerModel, build_model
-from caloforge.seeding import derive_seed, digest
+from caloforge.seeding import derive_seed
 from caloforge.showers import Showers
 from caloforge.training.config import RunConfig
 from caloforge.training.loop import BEST, STATE, TrainingEvent
@@ -45,6 +46,8 @@ class DataFacts:
     """Digest of incident and deposited energies."""
     particle: str | None
     """As the file says."""
+    spots: tuple[str, ...] = ()
+    """Digests of some showers, by which :func:`caloforge.evaluation.check_leakage` knows them again anywhere."""
 
     @classmethod
     def of(cls, showers: Showers, *, file: str, start: int) -> "DataFacts":
@@ -55,8 +58,9 @@ class DataFacts:
             file=file,
             start=start,
             stop=start + len(showers),
-            fingerprint=digest(showers.e_inc.tobytes() + showers.e_dep.tobytes()),
+            fingerprint=sample_fingerprint(showers.e_inc, showers.e_dep),
             particle=None if particle is None else str(particle),
+            spots=spot_digests(showers),
         )
 
 
@@ -185,8 +189,8 @@ def _check_same(record: Path, description: dict[str, Any]) -> None:
         raise FileFormatError(record, "is not the record of a run; start a new one.")
     if _same_data(known) != _same_data(description) or known.get("geometry") != description["geometry"]:
         raise GeometryMismatchError(
-            f"{record.parent} was trained on other showers ({known.get('data')}) than those given "
-            f"({description['data']}); give the same file and range, or start a new run."
+            f"{record.parent} was trained on other showers ({_in_words(known)}) than those given "
+            f"({_in_words(description)}); give the same file and range, or start a new run."
         )
     if known.get("config") != description["config"]:
         changed = _differences(known.get("config", {}), description["config"])
@@ -207,6 +211,12 @@ def _same_data(description: dict[str, Any]) -> list[Any]:
     """What must not change on resume; a file may be renamed."""
     data = description.get("data")
     return [data.get(key) if isinstance(data, dict) else None for key in ("fingerprint", "start", "stop")]
+
+
+def _in_words(description: dict[str, Any]) -> Any:
+    """The data of a run, without the digests of single showers."""
+    data = description.get("data")
+    return {key: data[key] for key in data if key != "spots"} if isinstance(data, dict) else data
 
 
 def _differences(a: dict[str, Any], b: dict[str, Any], prefix: str = "") -> list[str]:

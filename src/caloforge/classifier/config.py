@@ -1,0 +1,77 @@
+"""What to train for the classifier test, how often, and on which share of the showers."""
+
+from dataclasses import dataclass
+from typing import Any, Final, Literal, final, get_args
+
+import numpy as np
+
+from caloforge.errors import ConfigError, UnknownNameError
+
+__all__ = ["ARCHITECTURES", "INPUTS", "Architecture", "ClassifierConfig", "Inputs"]
+
+Architecture = Literal["caloflow", "calochallenge", "resnet", "trees"]
+Inputs = Literal["unnormalised", "normalised", "high-level", "features"]
+ARCHITECTURES: Final[tuple[str, ...]] = get_args(Architecture)
+INPUTS: Final[tuple[str, ...]] = get_args(Inputs)
+
+_PUBLISHED: Final[dict[str, dict[str, Any]]] = {
+    "caloflow": {"epochs": 150, "learning_rate": 1e-3, "precision": "float32"},
+    "calochallenge": {"epochs": 50, "learning_rate": 2e-4, "precision": "float64"},
+    "resnet": {"epochs": 50, "learning_rate": 2e-4, "precision": "float32"},
+    "trees": {"epochs": 200, "learning_rate": 0.1, "precision": "float64"},
+}
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class ClassifierConfig:
+    """One classifier test. A field left at 0 or empty takes the value of its architecture.
+
+    References:
+        C. Krause, D. Shih, CaloFlow, arXiv:2106.05285; C. Krause et al., CaloChallenge 2022, arXiv:2410.21611.
+    """
+
+    architecture: Architecture = "caloflow"
+    """``"caloflow"``: 3 hidden layers of 512, Adam 1e-3, 150 epochs. ``"calochallenge"``: 3 of 2048, in float64,
+    Adam 2e-4, 50 epochs. ``"resnet"``: the CaloChallenge's 3-D ResNet-18, for layers that share one grid.
+    ``"trees"``: gradient-boosted trees, for an answer within two minutes."""
+    inputs: Inputs = "unnormalised"
+    """``"unnormalised"``: voxels. ``"normalised"``: voxels over the energy of their layer, and the layers'
+    energies. ``"high-level"``: the features of the CaloChallenge's high-level classifier. ``"features"``: all
+    features of the catalogue. Each with the incident energy. ResNet knows the first only."""
+    trainings: int = 5
+    """How often to train, each time with other weights and another split."""
+    seed: int = 0
+    """Fixes weights, splits and order."""
+    epochs: int = 0
+    """Passes over the training split; for trees, the largest number of them."""
+    batch_size: int = 0
+    """Showers per step, of both classes together."""
+    learning_rate: float = 0.0
+    """Step of Adam; for trees, their shrinkage."""
+    precision: str = ""
+    """``"float32"`` or ``"float64"``; of networks only."""
+    split: tuple[float, float, float] = (0.6, 0.2, 0.2)
+    """Shares of each class for training, for the choice of the epoch and the calibration, and for the result."""
+
+    def __post_init__(self) -> None:
+        if self.architecture not in ARCHITECTURES:
+            raise UnknownNameError("classifier architecture", str(self.architecture), ARCHITECTURES)
+        if self.inputs not in INPUTS:
+            raise UnknownNameError("classifier inputs", str(self.inputs), INPUTS)
+        for name, value in (_PUBLISHED[self.architecture] | {"batch_size": 1000}).items():
+            if not getattr(self, name):
+                object.__setattr__(self, name, value)
+        for name, least in (("trainings", 1), ("seed", 0), ("epochs", 1), ("batch_size", 2)):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+                raise ConfigError(f"{name} must be a whole number, {least} or more; got {value!r}.")
+        if not (np.isfinite(self.learning_rate) and self.learning_rate > 0):
+            raise ConfigError(f"learning_rate must be positive, got {self.learning_rate!r}.")
+        if self.precision not in ("float32", "float64"):
+            raise ConfigError(f"precision must be 'float32' or 'float64', got {self.precision!r}.")
+        object.__setattr__(self, "split", tuple(map(float, self.split)))
+        if len(self.split) != 3 or min(self.split) <= 0 or abs(sum(self.split) - 1) > 1e-9:
+            raise ConfigError(f"split must be three positive shares that add up to 1, got {self.split}.")
+        if self.architecture == "resnet" and self.inputs != "unnormalised":
+            raise ConfigError(f"The ResNet takes unnormalised voxels only, not {self.inputs!r} inputs.")

@@ -1,0 +1,199 @@
+"""Several reports side by side: one table, overlaid histograms, one page."""
+
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import numpy as np
+
+from caloforge import __version__
+from caloforge.errors import ConfigError, OutputError
+from caloforge.files import explain_os_error
+from caloforge.geometry import Geometry
+from caloforge.plotting import draw_overlay
+from caloforge.report.figures import write_figure
+from caloforge.report.folder import check_folder, replace_folder
+from caloforge.report.formatting import auc, sig
+from caloforge.report.page import environment
+from caloforge.report.plain import plain, write_json
+from caloforge.report.restore import feature_of
+from caloforge.report.schema import COMPARISON_SCHEMA, REPORT_FILE, SCHEMA_VERSION, load_report
+
+__all__ = ["compare_reports"]
+
+_N_OVERLAID = 9
+
+
+def compare_reports(
+    reports: Sequence[str | Path],
+    output: str | Path,
+    *,
+    names: Sequence[str] | None = None,
+    overwrite: bool = False,
+) -> dict[str, Any]:
+    """Put reports about one calorimeter side by side, and write ``report.json``, a plot and ``report.html``.
+
+    Args:
+        reports: Files ``report.json``, or folders with one.
+        output: Folder to write.
+        names: Of the reports; by default those of their folders.
+        overwrite: Replace ``output`` if it is an earlier report.
+
+    Returns:
+        The contents of the written ``report.json``.
+
+    Raises:
+        ConfigError: There are fewer than two reports, or not as many names as reports.
+        FileFormatError: A report cannot be read.
+        GeometryMismatchError: The reports are about different calorimeters.
+        OutputError: The output cannot be written.
+    """
+    output = Path(output)
+    if len(reports) < 2:
+        raise ConfigError(f"Give at least two reports to compare, got {len(reports)}.")
+    if names is not None and len(names) != len(reports):
+        raise ConfigError(f"There are {len(reports)} reports and {len(names)} names; give one name for each.")
+    check_folder(output, overwrite=overwrite)
+    labels = _unique(names or [_name(Path(path)) for path in reports])
+    loaded = dict(zip(labels, (load_report(path) for path in reports), strict=True))
+    _check_geometries(loaded)
+    columns, table = _table(loaded)
+    features = _features(loaded)
+    result = {
+        "schema": COMPARISON_SCHEMA,
+        "schema_version": SCHEMA_VERSION,
+        "caloforge": __version__,
+        "reports": {name: str(path) for name, path in zip(loaded, reports, strict=True)},
+        "notes": _notes(loaded),
+        "columns": columns,
+        "rows": table,
+        "features": features,
+    }
+    _write(result, loaded, output, overwrite=overwrite)
+    return result
+
+
+def _name(path: Path) -> str:
+    path = path.resolve()
+    return path.parent.name if path.name == REPORT_FILE else path.stem
+
+
+def _unique(names: Sequence[str]) -> list[str]:
+    return [name if names.count(name) == 1 else f"{name} ({k + 1})" for k, name in enumerate(names)]
+
+
+def _check_geometries(loaded: Mapping[str, Mapping[str, Any]]) -> None:
+    (first, report), *others = loaded.items()
+    geometry = Geometry.from_dict(report["geometry"])
+    for name, other in others:
+        geometry.require_same_voxels(
+            Geometry.from_dict(other["geometry"]), mine=f"Report {first!r}", theirs=f"report {name!r}"
+        )
+
+
+def _notes(loaded: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """What makes the numbers of two reports hard to compare."""
+    notes = []
+    for what, section, key in (
+        ("reference showers", ("samples", "reference"), "fingerprint"),
+        ("thresholds", ("settings",), "threshold_MeV"),
+        ("numbers of generated showers", ("samples", "generated"), "n_showers"),
+        ("levels", ("settings",), "level"),
+    ):
+        values = {str(_entry(report, *section, key)) for report in loaded.values()}
+        if len(values) > 1:
+            notes.append(f"The reports have different {what}, so their numbers compare only roughly.")
+    return notes
+
+
+def _entry(report: Any, *keys: str) -> Any:
+    for key in keys:
+        report = report.get(key, {})
+    return report
+
+
+def _table(loaded: Mapping[str, Mapping[str, Any]]) -> tuple[list[str], list[dict[str, Any]]]:
+    """One row for each report; columns in the order in which they first appear."""
+    rows, columns = [], dict[str, None]()
+    for name, report in loaded.items():
+        values: dict[str, tuple[float | None, str]] = {}
+        for test in report.get("classifiers") or []:
+            result = test["result"]
+            values[f"AUC, {test['title']}"] = result["auc"], auc(result["auc"], result["auc_spread"])
+            values[f"JSD, {test['title']}"] = result["jsd"], auc(result["jsd"], result["jsd_spread"])
+        distances = (report.get("distances") or {}).get("settings", {}).get("calochallenge", {})
+        for key, row in distances.items():
+            values[f"{key.upper()} × 10³"] = row["value"], sig(1000 * row["value"], 3)
+        if found := (report.get("prdc") or {}).get("result"):
+            for key in ("recall", "coverage"):
+                values[key] = found[key], sig(found[key], 3)
+        verdict = report["verdict"]
+        values["features that differ"] = (
+            verdict["n_failing"],
+            f"{verdict['n_failing']} of {verdict['n_features']}",
+        )
+        values["showers"] = None, f"{report['samples']['generated']['n_showers']:,}"
+        columns |= dict.fromkeys(values)
+        rows.append({"name": name, "values": {k: {"value": v, "text": t} for k, (v, t) in values.items()}})
+    return list(columns), rows
+
+
+def _features(loaded: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Separation power of every feature that all reports have, the worst first."""
+    known = {name: {row["name"]: row for row in report["features"]} for name, report in loaded.items()}
+    shared = [name for name in next(iter(known.values())) if all(name in rows for rows in known.values())]
+    found = []
+    for name in shared:
+        rows = {report: rows[name] for report, rows in known.items()}
+        found.append(
+            {
+                "name": name,
+                "label": next(iter(rows.values()))["label"],
+                "floor_95": max(row["floor_95"] for row in rows.values()),
+                "separation": {report: row["separation"] for report, row in rows.items()},
+            }
+        )
+    return sorted(found, key=lambda row: -max(row["separation"].values()))
+
+
+def _overlaid(
+    loaded: Mapping[str, Mapping[str, Any]], features: Sequence[Mapping[str, Any]]
+) -> dict[str, list[Any]]:
+    """The worst features whose bins are the same in all reports."""
+    known = {
+        name: {row["name"]: feature_of(row) for row in report["features"]} for name, report in loaded.items()
+    }
+    chosen = []
+    for feature in features:
+        edges = [rows[feature["name"]].histograms.edges for rows in known.values()]
+        if all(len(e) == len(edges[0]) and np.allclose(e, edges[0], rtol=1e-5) for e in edges):
+            chosen.append(feature["name"])
+    return {name: [rows[feature] for feature in chosen[:_N_OVERLAID]] for name, rows in known.items()}
+
+
+def _write(
+    result: dict[str, Any], loaded: Mapping[str, Mapping[str, Any]], output: Path, *, overwrite: bool
+) -> None:
+    part = output.with_name(f".{output.name}.{uuid4().hex[:8]}.part")
+    overlaid = _overlaid(loaded, result["features"])
+    if not all(overlaid.values()):
+        result["notes"].append(
+            "No feature has the same bins in all reports (their references differ), so there is no overlay."
+        )
+    try:
+        (part / "plots").mkdir(parents=True)
+        images = {}
+        if all(overlaid.values()):
+            images["overlay"] = write_figure(draw_overlay(overlaid), part / "plots" / "overlay")
+        page = environment().get_template("compare.html").render(result=result, images=images)
+        (part / "report.html").write_text(page, encoding="utf-8")
+        write_json(plain(result), part / REPORT_FILE)
+        replace_folder(part, output, overwrite=overwrite)
+    except OSError as err:
+        if isinstance(err, OutputError):
+            raise
+        raise explain_os_error(output, err) from err
+    finally:
+        shutil.rmtree(part, ignore_errors=True)

@@ -1,0 +1,125 @@
+"""The result in words: how distinguishable a sample is, and where it fails."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from caloforge.report.formatting import auc, sig
+
+__all__ = ["distinguishable", "reference_name", "verdict"]
+
+_N_WORST = 6
+_WORDS: Final = (
+    (0.55, "almost impossible to tell from"),
+    (0.65, "hard to tell from"),
+    (0.80, "distinguishable from"),
+    (0.95, "clearly distinguishable from"),
+    (1.01, "easily told apart from"),
+)
+"""Upper end of the AUC, and what to call it."""
+
+
+def distinguishable(auc: float, error: float, floor: float, floor_error: float) -> str:
+    """Words for an AUC beside its floor.
+
+    Args:
+        auc: Mean AUC of the generated against the reference sample.
+        error: Its standard error.
+        floor: The AUC of two reference samples; 0.5 where it was not measured.
+        floor_error: Its standard error.
+
+    Example:
+        >>> distinguishable(0.51, 0.01, 0.50, 0.01), distinguishable(0.72, 0.01, 0.50, 0.01)
+        ('not distinguishable from', 'distinguishable from')
+    """
+    if auc - floor <= 2 * math.hypot(error, floor_error):
+        return "not distinguishable from"
+    return next(words for limit, words in _WORDS if auc < limit)
+
+
+def verdict(report: Mapping[str, Any]) -> dict[str, Any]:
+    """Headline, sentences and the few facts of the first screen, from the other entries of a report."""
+    rows = sorted(report["features"], key=lambda row: row["floor_95"] - row["separation"])
+    failing = [row for row in rows if row["separation"] > row["floor_95"]]
+    tests = report.get("classifiers") or []
+    strongest = max(tests, key=lambda test: test["result"]["auc"], default=None)
+    name = reference_name(report["samples"]["reference"]["provenance"])
+    sentences = []
+    if strongest is None:
+        headline = f"{len(failing)} of {len(rows)} features differ from {name}."
+    else:
+        headline, sentence = _of_classifier(strongest, name)
+        sentences.append(sentence)
+    sentences.append(_of_features(failing, len(rows)))
+    return {
+        "headline": headline,
+        "sentences": sentences,
+        "worst_features": [row["name"] for row in failing[:_N_WORST]],
+        "n_features": len(rows),
+        "n_failing": len(failing),
+        "facts": _facts(report, strongest),
+    }
+
+
+def reference_name(provenance: Mapping[str, Any]) -> str:
+    """``"Geant4"`` where the showers say so, ``"the reference"`` otherwise."""
+    known = {**provenance, **(provenance.get("attributes") or {})}
+    simulated = "geant4" in known or "geant4" in str(known.get("generator", "")).lower()
+    return "Geant4" if simulated else "the reference"
+
+
+def _standard_error(result: Mapping[str, Any]) -> float:
+    """Of the mean AUC: the trainings share their showers, so the result split's error does not average out."""
+    spread = (result["auc_spread"] or 0.0) / math.sqrt(len(result["aucs"]))
+    return math.hypot(spread, result["auc_error"] or 0.0)
+
+
+def _of_classifier(test: Mapping[str, Any], name: str) -> tuple[str, str]:
+    result, floor = test["result"], test["floor"]
+    at_chance = (0.5, 0.0) if floor is None else (floor["auc"], _standard_error(floor))
+    words = distinguishable(result["auc"], _standard_error(result), *at_chance)
+    headline = f"The generated showers are {words} {name}: AUC {auc(result['auc'], result['auc_spread'])}."
+    against = (
+        "no second reference was given, so the floor is taken to be 0.5"
+        if floor is None
+        else f"two reference samples give {auc(floor['auc'], floor['auc_spread'])}"
+    )
+    n = result["n_train"] + result["n_selection"] + result["n_test"]
+    sentence = (
+        f"The strongest test ({test['title']}, {n:,} showers per class, {len(result['aucs'])} trainings) ranks a "
+        f"reference shower above a generated one in {100 * result['auc']:.0f} of 100 pairs; 50 would be guessing, "
+        f"{against}."
+    )
+    return headline, sentence
+
+
+def _of_features(failing: Sequence[Mapping[str, Any]], n: int) -> str:
+    if not failing:
+        return f"None of {n} features differs by more than chance explains."
+    named = [
+        f"{row['label']} (separation {sig(row['separation'], 2)}, {row['separation'] / row['floor']:.0f} × its floor)"
+        for row in failing[:3]
+    ]
+    listed = named[0] if len(named) == 1 else f"{', '.join(named[:-1])} and {named[-1]}"
+    return f"{len(failing)} of {n} features differ by more than chance explains; worst are {listed}."
+
+
+def _facts(report: Mapping[str, Any], strongest: Mapping[str, Any] | None) -> list[dict[str, str]]:
+    """Four numbers at most, each with what it should be."""
+    facts = []
+    if strongest is not None:
+        result, floor = strongest["result"], strongest["floor"]
+        note = "0 cannot be told apart, 1 always" if floor is None else f"floor {sig(floor['jsd'], 2)}"
+        facts.append(("Jensen–Shannon divergence", f"{sig(result['jsd'], 2)} bit", note))
+    if settings := (report.get("distances") or {}).get("settings"):
+        row = settings["calochallenge"]["fpd"]
+        note = "0 for equal samples" if row["floor"] is None else f"floor {sig(1000 * row['floor'], 2)}"
+        facts.append(("Fréchet physics distance × 10³", sig(1000 * row["value"], 3), note))
+    if found := (report.get("prdc") or {}).get("result"):
+        note = f"{sig(found['coverage_expected'], 3)} expected of equal samples"
+        facts.append(("Coverage of the reference", sig(found["coverage"], 3), note))
+    if distances := (report.get("neighbours") or {}).get("distances"):
+        named = {"memorising": "memorised showers", "collapsed": "repeats itself"}
+        alarms = [words for name, words in named.items() if distances[name]]
+        facts.append(("Nearest neighbours", ", ".join(alarms) or "no copies", "memorising, mode collapse"))
+    return [{"name": name, "value": value, "note": note} for name, value, note in facts]

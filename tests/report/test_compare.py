@@ -1,0 +1,77 @@
+"""Reports side by side."""
+
+import json
+import shutil
+
+import pytest
+
+from caloforge.errors import ConfigError, FileFormatError, GeometryMismatchError, OutputError
+from caloforge.report import compare_reports, load_report
+from caloforge.report.page import render_page
+from caloforge.report.plain import plain
+from caloforge.report.published import rank
+
+
+@pytest.fixture
+def two(report_folder, tmp_path):
+    """The report and a worse one."""
+    shutil.copytree(report_folder, tmp_path / "good")
+    report = load_report(report_folder)
+    report["classifiers"][0]["result"]["auc"] = 0.9
+    report["samples"]["generated"]["n_showers"] = 7
+    (tmp_path / "<bad>").mkdir()
+    (tmp_path / "<bad>" / "report.json").write_text(json.dumps(report))
+    return tmp_path / "good", tmp_path / "<bad>"
+
+
+def test_comparison(two, tmp_path):
+    found = compare_reports(two, tmp_path / "out")
+    assert [row["name"] for row in found["rows"]] == ["good", "<bad>"]
+    key = "AUC, boosted trees on all features"
+    assert found["rows"][1]["values"][key]["value"] == 0.9
+    assert found["columns"][0] == key
+    assert any("numbers of generated showers" in note for note in found["notes"])
+    out = tmp_path / "out"
+    assert json.loads((out / "report.json").read_text())["rows"] == json.loads(json.dumps(found["rows"]))
+    page = (out / "report.html").read_text()
+    assert "&lt;bad&gt;" in page
+    assert "<bad>" not in page
+    assert (out / "plots" / "overlay.png").stat().st_size > 10_000
+    with pytest.raises(OutputError, match="--overwrite"):
+        compare_reports(two, out)
+
+
+def test_refusals(two, report_folder, tmp_path):
+    with pytest.raises(ConfigError, match="at least two"):
+        compare_reports(two[:1], tmp_path / "out")
+    with pytest.raises(ConfigError, match="2 reports and 1 names"):
+        compare_reports(two, tmp_path / "out", names=["a"])
+    report = load_report(report_folder)
+    other = tmp_path / "other.json"
+    report["geometry"]["layers"] = report["geometry"]["layers"][:1]
+    other.write_text(json.dumps(report))
+    with pytest.raises(GeometryMismatchError, match="Report 'good'"):
+        compare_reports([two[0], other], tmp_path / "out")
+    for text, message in (
+        ("{", "not valid JSON"),
+        ("[]", "no report"),
+        (json.dumps(report | {"schema_version": 99}), "version 99"),
+        (json.dumps(report | {"features": None}), "'features'"),
+    ):
+        other.write_text(text)
+        with pytest.raises(FileFormatError, match=message):
+            compare_reports([two[0], other], tmp_path / "out")
+    with pytest.raises(FileFormatError, match="cannot be read"):
+        compare_reports([two[0], tmp_path / "missing"], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_ranking_on_the_page(report_folder):
+    report = load_report(report_folder)
+    report["ranking"] = plain(
+        rank("calochallenge_2", {"auc_low": (0.55, 0.01), "separation_voxel": (1e-4, None)})
+    )
+    page = render_page(report, {})
+    assert "2 of 18" in page
+    assert "CaloDREAM" in page
+    assert "2410.21611" in page

@@ -1,0 +1,99 @@
+"""Numbers as text, the verdict in words, places among the published."""
+
+import pytest
+
+from caloforge.report.formatting import auc, flat, over_floor, pm, sig, span
+from caloforge.report.plain import plain
+from caloforge.report.published import METRICS, challenge_metrics, published, rank
+from caloforge.report.samples import split_slice
+from caloforge.report.verdict import distinguishable, reference_name, verdict
+
+
+@pytest.mark.parametrize(
+    ("value", "digits", "text"),
+    [(0.0123456, 2, "0.012"), (1234.5, 3, "1234"), (0, 2, "0"), (None, 2, "–"), (float("nan"), 2, "–")],
+)
+def test_sig(value, digits, text):
+    assert sig(value, digits) == text
+
+
+def test_errors():
+    assert pm(0.73124, 0.0123) == "0.731 ± 0.012"
+    assert pm(1234.5, 67.0) == "1234 ± 67"
+    assert pm(None, 0.1) == "–"
+    assert pm(3.2e-8, 1e-9) == "(3.20 ± 0.10)·10⁻⁸"
+    assert auc(0.68264, 0.0001) == "0.683 ± 0.001"
+    assert span([1000.0, 1000.0]) == "1 GeV"
+    assert dict(flat({"a": {"b": 1}, "c": "x"})) == {"a: b": "1", "c": "x"}
+    row = {"separation": 0.02, "floor": 0.01, "floor_95": 0.015}
+    assert over_floor(row) == "2.0 ×"
+    assert over_floor(row | {"separation": 0.015}) == "–"
+
+
+def test_plain():
+    assert plain({"a": float("inf"), 1: (1.23456789, True)}) == {"a": None, "1": [1.234568, True]}
+
+
+def test_slices(tmp_path):
+    path = tmp_path / "a.h5"
+    assert split_slice(f"{path}[2:5]") == (path, 2, 5)
+    assert split_slice(f"{path}[:]") == (path, 0, None)
+    assert split_slice(str(path)) == (path, 0, None)
+    odd = tmp_path / "b[1:2]"
+    odd.touch()
+    assert split_slice(str(odd)) == (odd, 0, None)
+
+
+def test_words_grow_with_the_auc():
+    words = [distinguishable(value, 0.001, 0.5, 0.001) for value in (0.5, 0.52, 0.6, 0.7, 0.9, 0.99)]
+    assert words[0] == "not distinguishable from"
+    assert len(set(words)) == 6
+    assert distinguishable(0.6, 0.01, 0.609, 0.01) == "not distinguishable from", "the floor counts"
+    assert reference_name({"attributes": {"geant4": "11.4"}}) == "Geant4"
+    assert reference_name({"generator": "caloforge"}) == "the reference"
+
+
+def row(name, separation, floor=0.01, floor_95=0.015):
+    return {"name": name, "label": name, "separation": separation, "floor": floor, "floor_95": floor_95}
+
+
+def test_verdict_without_classifier():
+    report = {
+        "features": [row("a", 0.01), row("b", 0.05), row("c", 0.30)],
+        "samples": {"reference": {"provenance": {}}},
+    }
+    found = verdict(report)
+    assert found["worst_features"] == ["c", "b"]
+    assert found["headline"] == "2 of 3 features differ from the reference."
+    assert "c (separation 0.30, 30 × its floor)" in found["sentences"][0]
+
+
+def test_published_figures():
+    """A few, typed from the table of the paper's figures."""
+    known = {entry["submission"]: entry for entry in published("calochallenge_2")}
+    assert known["CaloDREAM"]["auc_low"][0] == 0.5308
+    assert known["CaloDREAM"]["fpd_e3"][0] == 24.65
+    assert len(known) == 18
+    assert published("calogan") == []
+    assert [len(published(f"calochallenge_{name}")) for name in ("1_photons", "1_pions", "3")] == [16, 13, 16]
+
+
+def test_rank():
+    found = rank("calochallenge_2", {"auc_low": (0.55, 0.01), "kpd_e3": (1e9, None)})
+    places = {metric["name"]: (metric["place"], metric["of"]) for metric in found["metrics"]}
+    assert places == {"auc_low": (2, 18), "kpd_e3": (18, 18)}
+    names = [entry["submission"] for entry in found["rows"]]
+    assert names[:3] == ["Geant4", "CaloDREAM", "this sample"]
+    assert "2410.21611" in found["source"]
+    assert found["warning"] is None
+    assert "not fair" in rank("calochallenge_2", {"auc_low": (0.55, None)}, n_showers=600)["warning"]
+    assert rank("calogan", {"auc_low": (0.55, 0.01)}) is None
+    assert rank("calochallenge_2", {}) is None
+    report = {
+        "classifiers": [{"name": "calochallenge-unnormalised", "result": {"auc": 0.6, "auc_spread": 0.01}}],
+        "distances": {"settings": {"calochallenge": {"fpd": {"value": 0.1, "error": 0.01}}}},
+        "challenge": {"metrics": {"separation_voxel": 1e-4}},
+    }
+    mine = challenge_metrics(report)
+    assert mine == {"auc_low": (0.6, 0.01), "fpd_e3": (100.0, 10.0), "separation_voxel": (1e-4, None)}
+    assert set(mine) <= {metric.name for metric in METRICS}
