@@ -1,14 +1,15 @@
 """Turn a finished training run into weights for the package, or add measured fidelity to them.
 
     python tools/release_weights.py pack RUN NAME            # RUN/best.safetensors -> zoo/NAME.safetensors, float16
-    python tools/release_weights.py describe NAME REPORT.json # put the figures of a fidelity report into its header
+    python tools/release_weights.py describe NAME REPORT.json # put the AUCs of a report into its header
 
-Fidelity is measured between the two, on the rounded weights, by benchmarks/fidelity.py.
+Between the two, the rounded weights are judged by ``caloforge evaluate --level full``, see docs/weights.md.
 """
 
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 from caloforge.models.checkpoint import load_checkpoint, save_model
 
@@ -25,16 +26,33 @@ def pack(run: str, name: str) -> None:
 
 
 def describe(name: str, report: str) -> None:
-    """Copy the summary of a fidelity report into the header; the weights stay as they are."""
+    """Copy the classifier tests of an evaluation into the header; the weights stay as they are."""
     path = ZOO / f"{name}.safetensors"
     model, header = load_checkpoint(path)
-    figures = json.loads(Path(report).read_text())
+    found = json.loads(Path(report).read_text())
+    judged = found["samples"]["generated"]["provenance"].get("weights")
     known = header.provenance["weights_id"]
-    if figures["weights"] != known:
-        sys.exit(f"{report} is about other weights ({figures['weights']}) than {path} holds ({known})")
-    fidelity = {key: figures[key] for key in ("reference", "auc", "auc_floor", "nll", "trainings")}
-    provenance = header.provenance | {"fidelity": fidelity}
+    if judged != known:
+        sys.exit(f"{report} is about other weights ({judged}) than {path} holds ({known})")
+    provenance = header.provenance | {"fidelity": summary(found)}
     save_model(model, path, family=header.family, provenance=provenance, half="float16")
+
+
+def summary(report: dict[str, Any]) -> dict[str, Any]:
+    """Mean and spread of each classifier's AUC, and of its floor, by the classifier's inputs."""
+    reference = report["samples"]["reference"]
+    figures: dict[str, Any] = {
+        "reference": {key: reference[key] for key in ("name", "start", "n_showers")},
+        "trainings": report["settings"]["trainings"],
+        "auc": {},
+        "auc_floor": {},
+    }
+    for test in report["classifiers"]:
+        config = test["result"]["config"]
+        inputs = "trees" if config["architecture"] == "trees" else config["inputs"]
+        for key, result in (("auc", test["result"]), ("auc_floor", test["floor"])):
+            figures[key][inputs] = {"mean": round(result["auc"], 4), "std": round(result["auc_spread"], 4)}
+    return figures
 
 
 if __name__ == "__main__":

@@ -10,7 +10,35 @@ from safetensors.torch import load_file
 from caloforge.models.checkpoint import read_header, weights_id
 from support.tiny_runs import train_tiny
 
-FIGURES = {"reference": {}, "auc": {}, "auc_floor": {}, "nll": {}, "trainings": 1}
+FIGURES = {
+    "reference": {"name": "geant4.h5", "start": 7500, "n_showers": 2000},
+    "trainings": 5,
+    "auc": {"normalised": {"mean": 0.53, "std": 0.01}, "trees": {"mean": 0.68, "std": 0.012}},
+    "auc_floor": {"normalised": {"mean": 0.5, "std": 0.02}, "trees": {"mean": 0.51, "std": 0.02}},
+}
+
+
+def evaluation(weights: str) -> str:
+    """What matters here of an evaluation's report."""
+
+    def result(key: str, inputs: str) -> dict:
+        figures = FIGURES[key][inputs]
+        kind = {"architecture": "trees", "inputs": "features"} if inputs == "trees" else {}
+        config = {"architecture": "caloflow", "inputs": inputs} | kind
+        return {"config": config, "auc": figures["mean"], "auc_spread": figures["std"]}
+
+    report = {
+        "samples": {
+            "generated": {"provenance": {"weights": weights}},
+            "reference": FIGURES["reference"] | {"file": "folder/geant4.h5"},
+        },
+        "settings": {"trainings": 5},
+        "classifiers": [
+            {"result": result("auc", inputs), "floor": result("auc_floor", inputs)}
+            for inputs in FIGURES["auc"]
+        ],
+    }
+    return json.dumps(report)
 
 
 @pytest.fixture
@@ -30,10 +58,10 @@ def test_pack_and_describe(tool, tmp_path):
     packed = weights_id(load_file(path))
     assert read_header(path).provenance["weights_id"] == packed
     unrounded = read_header(tmp_path / "run" / "best.safetensors").provenance["weights_id"]
-    report.write_text(json.dumps(FIGURES | {"weights": unrounded}))
+    report.write_text(evaluation(unrounded))
     with pytest.raises(SystemExit, match=f"is about other weights.*{unrounded}.*{packed}"):
         tool.describe("tiny", report)
-    report.write_text(json.dumps(FIGURES | {"weights": packed}))
+    report.write_text(evaluation(packed))
     for _ in range(2):
         tool.describe("tiny", report)
         assert read_header(path).provenance["fidelity"] == FIGURES
