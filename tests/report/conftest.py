@@ -37,7 +37,7 @@ def report_folder(files, tmp_path_factory) -> Path:
         files / "a.h5",
         files / "b.h5",
         folder,
-        second_reference=reference_sample("gamma")[:120],  # not right, but another sample of the same voxels
+        second_reference=reference_sample("piplus")[:120],  # not right, but another sample of the same voxels
         settings=QUICK,
     )
     return folder

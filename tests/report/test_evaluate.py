@@ -44,7 +44,7 @@ def test_report(report_folder):
     (test,) = report["classifiers"]
     assert len(test["result"]["aucs"]) == QUICK.trainings
     assert abs(test["result"]["auc"] - 0.5) < 5 * test["result"]["auc_error"]
-    assert test["floor"]["auc"] > 0.6, "photons are no electrons"
+    assert test["floor"]["auc"] > 0.8, "pions are no electrons"
     assert [point["n_showers"] for point in test["learning_curve"]["points"]][-1] == 200
     assert {row["name"] for row in report["features"]} >= {"e_ratio", "e_layer_0", "width_y_1"}
     bins = report["features"][0]["histograms"]

@@ -39,6 +39,7 @@ def evaluate(
     geometry: Annotated[
         str | None, typer.Option(help="Name in the catalogue, or a TOML or XML file; by default found out.")
     ] = None,
+    device: Annotated[str, typer.Option(help="Of the neural classifiers: cpu, cuda, cuda:1 ...")] = "cpu",
     overlap: Annotated[
         bool, typer.Option("--overlap", help="Use only incident energies that all samples have.")
     ] = False,
@@ -57,6 +58,7 @@ def evaluate(
         level=level,  # type: ignore[arg-type]  # checked by the class
         seed=seed,
         trainings=trainings,
+        device=device,
         overlap=overlap,
         allow_leakage=allow_leakage,
     )

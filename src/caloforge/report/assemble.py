@@ -36,7 +36,7 @@ from caloforge.report.settings import EvaluationSettings
 from caloforge.report.single_showers import single_showers, sparse_shower, target_energies
 from caloforge.showers import Showers
 
-__all__ = ["Assembly", "correlated_features"]
+__all__ = ["Assembly", "correlated_features", "memory_notes"]
 
 _MAX_BYTES = 3 * 2**30
 """Voxels of one sample in memory for what needs single showers; a larger sample is cut, and the report says so."""
@@ -300,6 +300,19 @@ def _or_reason(make: Callable[[], Any]) -> Any:
         return {"left_out": str(err)}
 
 
+def memory_notes(samples: Sequence[Sample]) -> list[str]:
+    """A sentence for each sample that is too large to be held in memory whole."""
+    return [
+        f"Of the {sample.role}'s {len(sample):,} showers the first {limit:,} are used where single showers are "
+        "needed (classifiers, precision, neighbours); features, profiles and averages use all."
+        for sample in samples
+        if len(sample) > (limit := _limit(sample))
+    ]
+
+
+def _limit(sample: Sample) -> int:
+    return _MAX_BYTES // (4 * sample.geometry.n_voxels)
+
+
 def _load(sample: Sample) -> Showers:
-    limit = _MAX_BYTES // (4 * sample.geometry.n_voxels)
-    return sample.load(None if len(sample) <= limit else limit)
+    return sample.load(min(len(sample), _limit(sample)))

@@ -85,6 +85,7 @@ class ClassifierTests:
         folder: Path,
     ) -> None:
         self._showers, self._second, self._folder = showers, second, folder
+        self._device = settings.device
         self.configs = test_configs(geometry, settings)
         self._curve = set(list(self.configs)[:1]) | (
             {"caloflow-unnormalised"} if settings.level == "full" else set()
@@ -107,14 +108,22 @@ class ClassifierTests:
         def part(number: int) -> Callable[[ClassifierProgress], None]:
             return lambda progress: on_part(title, (number + progress.fraction) / n_parts)
 
-        folder = self._folder
-        result = classifier_test(generated, reference, config, checkpoint_dir=folder, on_progress=part(0))
-        floor = None
+        folder, device = self._folder, self._device
+        result = classifier_test(
+            generated, reference, config, checkpoint_dir=folder, device=device, on_progress=part(0)
+        )
+        floor = curve = None
         if second is not None:
-            floor = classifier_test(second, reference, config, checkpoint_dir=folder, on_progress=part(1))
-        curve = None
+            floor = classifier_test(
+                second, reference, config, checkpoint_dir=folder, device=device, on_progress=part(1)
+            )
         if has_curve:
             curve = learning_curve(
-                generated, reference, config, checkpoint_dir=folder, on_progress=part(n_parts - 1)
+                generated,
+                reference,
+                config,
+                checkpoint_dir=folder,
+                device=device,
+                on_progress=part(n_parts - 1),
             )
         return {"name": name, "title": title, "result": result, "floor": floor, "learning_curve": curve}

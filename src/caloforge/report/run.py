@@ -12,11 +12,12 @@ from typing import Any
 from uuid import uuid4
 
 from caloforge import __version__
+from caloforge.devices import check_device
 from caloforge.errors import OutputError
 from caloforge.evaluation.leakage import check_leakage
 from caloforge.files import explain_os_error
 from caloforge.geometry import Geometry
-from caloforge.report.assemble import Assembly
+from caloforge.report.assemble import Assembly, memory_notes
 from caloforge.report.figures import draw_figures
 from caloforge.report.folder import check_folder, replace_folder
 from caloforge.report.page import render_page
@@ -88,6 +89,8 @@ def evaluate(
     if settings.overlap:
         samples = overlap(samples)
     notes = list(dict.fromkeys(note for first in (0, 2) for note in _notes(samples, first)))
+    notes += memory_notes(samples)
+    check_device(settings.device)
     leakage = check_leakage(
         samples[0].provenance,
         samples[1].raw_chunks(),

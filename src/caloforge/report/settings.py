@@ -21,6 +21,8 @@ class EvaluationSettings:
     """Of splits, trainings and draws."""
     trainings: int = 5
     """Trainings of each classifier; the spread is that of their results."""
+    device: str = "cpu"
+    """Where the neural classifiers are trained: ``"cpu"``, ``"cuda"`` ..."""
     overlap: bool = False
     """Use only showers in the range of incident energies that all samples have."""
     allow_leakage: bool = False

@@ -85,23 +85,32 @@ def _of_classifier(test: Mapping[str, Any], name: str) -> tuple[str, str]:
         else f"two reference samples give {auc(floor['auc'], floor['auc_spread'])}"
     )
     n = result["n_train"] + result["n_selection"] + result["n_test"]
+    resolution = 2 * math.hypot(_standard_error(result), at_chance[1])
     sentence = (
         f"The strongest test ({test['title']}, {n:,} showers per class, {len(result['aucs'])} trainings) ranks a "
         f"reference shower above a generated one in {100 * result['auc']:.0f} of 100 pairs; 50 would be guessing, "
-        f"{against}."
+        f"{against}. At this size a difference in AUC below {sig(resolution, 1)} would not be seen."
     )
     return headline, sentence
 
 
 def _of_features(failing: Sequence[Mapping[str, Any]], n: int) -> str:
-    if not failing:
-        return f"None of {n} features differs by more than chance explains."
+    by_chance = 0.05 * n
+    if len(failing) <= by_chance + 2 * math.sqrt(by_chance):
+        found = f"{len(failing)} of {n}" if failing else f"None of {n}"
+        return (
+            f"{found} features {'lie' if len(failing) != 1 else 'lies'} above the 95 % range of equal samples, "
+            f"no more than chance explains."
+        )
     named = [
         f"{row['label']} (separation {sig(row['separation'], 2)}, {row['separation'] / row['floor']:.0f} × its floor)"
         for row in failing[:3]
     ]
     listed = named[0] if len(named) == 1 else f"{', '.join(named[:-1])} and {named[-1]}"
-    return f"{len(failing)} of {n} features differ by more than chance explains; worst are {listed}."
+    return (
+        f"{len(failing)} of {n} features lie above the 95 % range of equal samples (by chance about "
+        f"{by_chance:.0f} would); worst are {listed}."
+    )
 
 
 def _facts(report: Mapping[str, Any], strongest: Mapping[str, Any] | None) -> list[dict[str, str]]:
