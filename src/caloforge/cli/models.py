@@ -54,7 +54,7 @@ def models(
     console.print(_LEGEND, highlight=False)
 
 
-_TESTS = {"unnormalised": "AUC voxels", "normalised": "AUC normalised", "trees": "AUC trees"}
+_TESTS = {"unnormalised": "voxels", "normalised": "normalised", "trees": "trees"}
 _LEGEND = (
     "AUC of classifier tests on Geant4 showers the weights never saw; 0.5 is\n"
     "perfect. Voxels, and voxels over layer energy: CaloFlow's network. Trees:\n"
