@@ -2,7 +2,6 @@
 
 import numpy as np
 from sklearn.ensemble import HistGradientBoostingClassifier
-from sklearn.metrics import log_loss
 
 from caloforge.classifier.config import ClassifierConfig
 from caloforge.classifier.inputs import InputTable
@@ -33,14 +32,20 @@ def train_trees(table: InputTable, split: Split, config: ClassifierConfig, *, se
     )
     trees.fit(table.rows(split.train), table.labels[split.train])
     selection, labels = table.rows(split.selection), table.labels[split.selection]
-    losses = [log_loss(labels, p[:, 1]) for p in trees.staged_predict_proba(selection)]
+    stages = [logits.reshape(len(labels)) for logits in trees.staged_decision_function(selection)]
+    losses = [_cross_entropy(logits, labels) for logits in stages]
     best = int(np.argmin(losses))
     return TrainedScores(
-        selection=_stage(trees, selection, best),
+        selection=stages[best].astype(np.float64),
         test=_stage(trees, table.rows(split.test), best),
         epoch=best + 1,
         epochs=len(losses),
     )
+
+
+def _cross_entropy(logits: np.ndarray, labels: np.ndarray) -> float:
+    """In nats, from logits: exact where a probability would round to 0 or 1."""
+    return float(np.logaddexp(0, np.where(labels == 1, -logits, logits)).mean())
 
 
 def _stage(trees: HistGradientBoostingClassifier, x: np.ndarray, stage: int) -> np.ndarray:
