@@ -7,7 +7,7 @@ import torch
 from caloforge import Showers
 from caloforge.classifier import ClassifierConfig, inputs
 from caloforge.classifier.inputs import InputRows, InputTable
-from caloforge.evaluation import high_level_features
+from caloforge.evaluation import high_level_features, l2lflows_features
 from caloforge.evaluation.challenge import challenge_features
 from caloforge.geometry import get_geometry
 from support.toys import cartesian, geometry_of, toy_showers
@@ -59,6 +59,14 @@ def test_all_features_with_the_incident_energy():
     assert table.n_inputs == 1 + len(high_level_features(GENERATED))
     assert table.rows(np.arange(3))[:, 0] == pytest.approx(np.array([4, 5, 3]))
     assert np.isfinite(table.rows(np.arange(3))).all()
+
+
+def test_the_ten_of_l2lflows():
+    a, b = (toy_showers(geometry_of(cartesian(2, 2), cartesian(3, 2)), 3, seed=seed) for seed in (1, 2))
+    table = InputTable(a, b, ClassifierConfig(architecture="calochallenge", inputs="l2lflows"))
+    assert table.n_inputs == 10
+    np.testing.assert_allclose(table.rows(np.arange(3, 6)), l2lflows_features(a))
+    assert table.standardised
 
 
 def test_moments_are_those_of_all_rows_at_once(monkeypatch):

@@ -162,7 +162,7 @@ from caloforge.classifier import ClassifierConfig, classifier_test
 torch.set_num_threads(1)
 from pathlib import Path
 folder = Path(sys.argv[1])
-config = ClassifierConfig(trainings=2, epochs=60, batch_size=100)
+config = ClassifierConfig(trainings=2, epochs=30, batch_size=100)
 classifier_test(*(io.read(folder / f"{n}.h5") for n in "ab"), config, checkpoint_dir=folder / "cls", save_seconds=0)
 """
     process = python("-c", script, tmp_path)
@@ -172,7 +172,7 @@ classifier_test(*(io.read(folder / f"{n}.h5") for n in "ab"), config, checkpoint
     _, errors = process.communicate()
     assert process.returncode == -signal.SIGKILL, errors
 
-    config = ClassifierConfig(trainings=1, epochs=60, batch_size=100)
+    config = ClassifierConfig(trainings=1, epochs=30, batch_size=100)
     read = [io.read(tmp_path / f"{name}.h5") for name in "ab"]
     seen = []
     again = classifier_test(*read, config, checkpoint_dir=tmp_path / "cls", on_progress=seen.append)
@@ -245,7 +245,7 @@ def test_single_energy_and_empty_showers_among_others(gaussian, quick):
         showers.e_inc[:] = 5e4
         showers.voxels[::3] = 0
         showers.voxels[:, 2] = 0
-    for sort in ("unnormalised", "normalised", "high-level", "features"):
+    for sort in ("unnormalised", "normalised", "high-level", "l2lflows", "features"):
         for architecture in ("caloflow", "trees"):
             result = classifier_test(*samples, quick(architecture=architecture, inputs=sort, trainings=1))
             assert 0 <= result.auc <= 1

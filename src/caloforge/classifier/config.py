@@ -10,7 +10,7 @@ from caloforge.errors import ConfigError, UnknownNameError
 __all__ = ["ARCHITECTURES", "INPUTS", "Architecture", "ClassifierConfig", "Inputs"]
 
 Architecture = Literal["caloflow", "calochallenge", "resnet", "trees"]
-Inputs = Literal["unnormalised", "normalised", "high-level", "features"]
+Inputs = Literal["unnormalised", "normalised", "high-level", "l2lflows", "features"]
 ARCHITECTURES: Final[tuple[str, ...]] = get_args(Architecture)
 INPUTS: Final[tuple[str, ...]] = get_args(Inputs)
 
@@ -37,8 +37,9 @@ class ClassifierConfig:
     ``"trees"``: gradient-boosted trees, for an answer within two minutes."""
     inputs: Inputs = "unnormalised"
     """``"unnormalised"``: voxels. ``"normalised"``: voxels over the energy of their layer, and the layers'
-    energies. ``"high-level"``: the features of the CaloChallenge's high-level classifier. ``"features"``: all
-    features of the catalogue. Each with the incident energy. ResNet knows the first only."""
+    energies. ``"high-level"``: the features of the CaloChallenge's high-level classifier. ``"l2lflows"``: the ten
+    of the L2LFlows papers, see :mod:`caloforge.evaluation.l2lflows`. ``"features"``: all features of the catalogue.
+    Each with the incident energy. ResNet knows the first only."""
     trainings: int = 5
     """How often to train, each time with other weights and another split."""
     seed: int = 0

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from caloforge.classifier.config import ClassifierConfig
 from caloforge.errors import NonFiniteError
-from caloforge.evaluation import high_level_features
+from caloforge.evaluation import high_level_features, l2lflows_features
 from caloforge.evaluation.challenge import challenge_features
 from caloforge.geometry import Geometry
 from caloforge.showers import Showers
@@ -41,11 +41,11 @@ class InputTable:
         self.labels = np.repeat([1, 0], [len(reference), len(generated)])
         self.dtype = np.dtype(config.precision)
         self._features: np.ndarray | None = None
-        if config.inputs in ("high-level", "features"):
+        if config.inputs in ("high-level", "l2lflows", "features"):
             features = [self._feature_rows(part) for sample in self._samples for part in _chunks(sample)]
             self._features = np.concatenate(features).astype(self.dtype)
         self.n_inputs = self.rows(np.arange(1)).shape[1]
-        self.standardised = config.architecture == "caloflow" or config.inputs == "features"
+        self.standardised = config.architecture == "caloflow" or config.inputs in ("l2lflows", "features")
         """Whether to scale by mean and width of the training split: the CaloChallenge does not."""
 
     def __len__(self) -> int:
@@ -83,6 +83,8 @@ class InputTable:
     def _feature_rows(self, showers: Showers) -> Float[np.ndarray, "b F"]:
         if self._config.inputs == "high-level":
             return challenge_features(showers)
+        if self._config.inputs == "l2lflows":
+            return l2lflows_features(showers)
         columns = [np.log10(showers.e_inc)]
         columns += [
             np.log10(feature.values + 1e-8) if feature.logarithmic else feature.values

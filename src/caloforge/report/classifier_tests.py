@@ -28,6 +28,7 @@ _INPUTS: Final = {
     "unnormalised": "voxels",
     "normalised": "voxels per layer energy",
     "high-level": "high-level features",
+    "l2lflows": "L2LFlows features",
     "features": "all features",
 }
 
