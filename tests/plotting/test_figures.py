@@ -10,6 +10,8 @@ from pathlib import Path
 import matplotlib as mpl
 import numpy as np
 import pytest
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.image import imread
 
 import caloforge.plotting
@@ -19,7 +21,8 @@ from caloforge.evaluation import average_shower, compare, reference_sample
 from caloforge.geometry import get_geometry
 from caloforge.plotting.average_showers import plot_average_showers
 from caloforge.plotting.comparison import default_features, draw_comparison, plot_comparison
-from caloforge.plotting.style import adaptive_svg
+from caloforge.plotting.neighbours import draw_neighbours
+from caloforge.plotting.style import adaptive_svg, label_log_axis
 from support.toys import cartesian, geometry_of, polar, toy_showers
 
 GEOMETRIES = {
@@ -109,6 +112,24 @@ def test_refusals(tmp_path):
         plot_average_showers(one, one, tmp_path / "missing" / "a.png")
     with pytest.raises(ValueRangeError, match="No features"):
         plot_comparison((), tmp_path / "a.png")
+
+
+def test_axes_have_numbers_and_the_reference_its_name():
+    figure = Figure()
+    for low, high, least in ((650.0, 850.0, 2), (100.0, 3e3, 3), (1.0, 1e4, 4)):
+        axes = figure.add_subplot()
+        axes.set(xscale="log", xlim=(low, high))
+        label_log_axis(axes.xaxis, low, high)
+        figure.canvas.draw()
+        numbers = [label for label in axes.get_xticklabels() if low <= label.get_position()[0] <= high]
+        assert sum(bool(label.get_text()) for label in numbers) >= least
+    geometry = GEOMETRIES["many layers"]
+    showers = toy_showers(geometry, 4).voxels
+    pairs = [("5 GeV", showers[0], showers[1]), ("9 GeV", showers[2], showers[3])]
+    figure = draw_neighbours(pairs, geometry, reference_name="reference")
+    titles = [axes.get_title() for axes in figure.findobj(Axes)]
+    assert sum(title.startswith("layer ") for title in titles) == 6
+    assert [side.get_suptitle() for side in figure.subfigs[:2]] == ["generated", "nearest reference shower"]
 
 
 def test_no_pyplot_and_no_metrics():

@@ -43,7 +43,11 @@ def plot_average_showers(
 
 
 def draw_average_showers(
-    generated: AverageShower, reference: AverageShower, *, layers: Sequence[int] | None = None
+    generated: AverageShower,
+    reference: AverageShower,
+    *,
+    layers: Sequence[int] | None = None,
+    reference_name: str = REFERENCE["label"],
 ) -> Figure:
     """Mean energy per voxel of both samples on one colour scale, and the ratio.
 
@@ -54,6 +58,7 @@ def draw_average_showers(
         generated: Average of the generated showers.
         reference: Average of the reference showers.
         layers: Numbers of the layers to draw; by default all, or six spread over the depth.
+        reference_name: What to call the reference.
 
     Raises:
         GeometryMismatchError: The averages are of different voxels.
@@ -71,9 +76,9 @@ def draw_average_showers(
     figure = Figure(figsize=(2.6 * len(layers) + 1.7, 7.6), layout="constrained")
     panels = figure.subplots(3, len(layers), squeeze=False)
     titles = (
-        f"{REFERENCE['label']}\n{reference.n_showers:,} showers",
+        f"{reference_name}\n{reference.n_showers:,} showers",
         f"{GENERATED['label']}\n{generated.n_showers:,} showers",
-        f"{GENERATED['label']} / {REFERENCE['label']}",
+        f"{GENERATED['label']} / {reference_name}",
     )
     norms = (scale, scale, LogNorm(0.5, 2.0))
     maps = ("viridis", "viridis", "PuOr_r")

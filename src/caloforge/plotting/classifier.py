@@ -32,7 +32,8 @@ def draw_calibration(curves: Mapping[str, Mapping[str, Points]]) -> Figure:
         axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal", xlabel="score of the classifier")
         axes.set_title(f"{when} calibration", fontsize="medium")
     panels[0].set_ylabel("share of reference showers")
-    panels[1].legend(frameon=False, fontsize="small", loc="upper left")
+    handles = panels[0].get_legend_handles_labels()
+    figure.legend(*handles, loc="outside upper center", ncols=2, fontsize="small", frameon=False)
     return figure
 
 
@@ -65,7 +66,9 @@ def draw_learning_curves(
     axes.xaxis.set_minor_locator(NullLocator())
     low, high = axes.get_ylim()
     axes.set_ylim(min(low, 0.48), max(high, 0.55))
-    axes.legend(frameon=False, fontsize="small", loc="upper left")
+    figure.legend(
+        *axes.get_legend_handles_labels(), loc="outside upper center", fontsize="small", frameon=False
+    )
     return figure
 
 

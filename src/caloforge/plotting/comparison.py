@@ -7,11 +7,11 @@ import numpy as np
 from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import MaxNLocator
 
 from caloforge.errors import UnknownNameError, ValueRangeError
 from caloforge.evaluation import BinnedComparison, FeatureComparison
-from caloforge.plotting.style import GENERATED, REFERENCE, save_figure
+from caloforge.plotting.style import GENERATED, REFERENCE, label_log_axis, save_figure
 
 __all__ = ["default_features", "draw_comparison", "plot_comparison"]
 
@@ -48,7 +48,12 @@ def plot_comparison(
     save_figure(draw_comparison(rows, names=names), path)
 
 
-def draw_comparison(rows: Sequence[FeatureComparison], *, names: Sequence[str] | None = None) -> Figure:
+def draw_comparison(
+    rows: Sequence[FeatureComparison],
+    *,
+    names: Sequence[str] | None = None,
+    reference_name: str = REFERENCE["label"],
+) -> Figure:
     """Histograms with ratio panels.
 
     The bands and bars are the statistical errors (one standard deviation). The outer bins hold the overflow.
@@ -56,6 +61,7 @@ def draw_comparison(rows: Sequence[FeatureComparison], *, names: Sequence[str] |
     Args:
         rows: What :func:`caloforge.evaluation.compare` gives.
         names: Features to draw, in this order; by default :func:`default_features`.
+        reference_name: What to call the reference.
 
     Raises:
         UnknownNameError: A name is not among the rows.
@@ -74,17 +80,17 @@ def draw_comparison(rows: Sequence[FeatureComparison], *, names: Sequence[str] |
     cells = figure.subfigures(n_rows, n_columns, squeeze=False).ravel()
     for cell, name in zip(cells, chosen, strict=False):
         upper, lower = cell.subplots(2, 1, sharex=True, height_ratios=(3, 1))
-        _draw(upper, lower, known[name])
+        _draw(upper, lower, known[name], reference_name)
     handles, labels = figure.axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=2, frameon=False)
     figure.supxlabel(_NOTE, fontsize="small", color="#404040")
     return figure
 
 
-def _draw(upper: Axes, lower: Axes, row: FeatureComparison) -> None:
+def _draw(upper: Axes, lower: Axes, row: FeatureComparison, reference_name: str) -> None:
     bins = row.histograms
     edges = bins.edges
-    _steps(upper, bins)
+    _steps(upper, bins, reference_name)
     upper.set_ylabel("fraction of showers")
     tops = (bins.generated_fraction + bins.generated_error, bins.reference_fraction + bins.reference_error)
     upper.set_ylim(0, 1.08 * float(np.max(tops)))
@@ -98,16 +104,15 @@ def _draw(upper: Axes, lower: Axes, row: FeatureComparison) -> None:
     lower.set_xlabel(f"{row.label} [{row.unit}]" if row.unit else row.label)
     if bins.logarithmic:
         lower.set_xscale("log")
-        lower.xaxis.set_major_locator(LogLocator(numticks=6))
-        lower.xaxis.set_minor_formatter(NullFormatter())
+        label_log_axis(lower.xaxis, edges[0], edges[-1])
     else:
         lower.xaxis.set_major_locator(MaxNLocator(5))
     lower.set_xlim(edges[0], edges[-1])
 
 
-def _steps(axes: Axes, bins: BinnedComparison) -> None:
+def _steps(axes: Axes, bins: BinnedComparison, reference_name: str) -> None:
     edges, colour = bins.edges, REFERENCE["color"]
-    axes.stairs(bins.reference_fraction, edges, fill=True, color=colour, alpha=0.3, label=REFERENCE["label"])
+    axes.stairs(bins.reference_fraction, edges, fill=True, color=colour, alpha=0.3, label=reference_name)
     _band(axes, edges, bins.reference_fraction, bins.reference_error, colour)
     axes.stairs(
         bins.generated_fraction, edges, linewidth=1.3, color=GENERATED["color"], label=GENERATED["label"]

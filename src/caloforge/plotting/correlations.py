@@ -17,6 +17,8 @@ def draw_correlations(
     generated: Float[np.ndarray, "F F"],
     reference: Float[np.ndarray, "F F"],
     labels: Sequence[str],
+    *,
+    reference_name: str = REFERENCE["label"],
 ) -> Figure:
     """Three matrices: reference, generated, and the difference on a finer scale.
 
@@ -24,6 +26,7 @@ def draw_correlations(
         generated: Correlations of the generated sample, ``(F, F)``; NaN is hatched.
         reference: Those of the reference, ``(F, F)``.
         labels: Of the features; drawn where there is room.
+        reference_name: What to call the reference.
     """
     named = len(labels) <= _MAX_NAMED
     size = max(2.9, 0.115 * len(labels)) if named else 4.2
@@ -33,9 +36,9 @@ def draw_correlations(
     finite = np.abs(difference[np.isfinite(difference)])
     limit = max(0.05, np.ceil(20 * finite.max()) / 20) if len(finite) else 0.05
     for axes, values, title, scale in (
-        (panels[0], reference, REFERENCE["label"], 1.0),
+        (panels[0], reference, reference_name, 1.0),
         (panels[1], generated, GENERATED["label"], 1.0),
-        (panels[2], difference, f"{GENERATED['label']} − {REFERENCE['label']}", limit),
+        (panels[2], difference, f"{GENERATED['label']} − {reference_name}", limit),
     ):
         axes.patch.set(facecolor="#f7f7f7", edgecolor="#b3b3b3", hatch="////", linewidth=0)
         mesh = axes.pcolormesh(

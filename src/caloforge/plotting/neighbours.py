@@ -11,17 +11,19 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
 from caloforge.geometry import CartesianGrid, Geometry
-from caloforge.plotting.style import GENERATED, REFERENCE
+from caloforge.plotting.style import GENERATED, REFERENCE, label_log_axis
 
 __all__ = ["draw_neighbour_distances", "draw_neighbours"]
 
 _MAX_LAYERS = 3
 _DECADES = 5
-_SIDES = (GENERATED["label"], f"nearest {REFERENCE['label']} shower")
 
 
 def draw_neighbours(
-    pairs: Sequence[tuple[str, Float[np.ndarray, " V"], Float[np.ndarray, " V"]]], geometry: Geometry
+    pairs: Sequence[tuple[str, Float[np.ndarray, " V"], Float[np.ndarray, " V"]]],
+    geometry: Geometry,
+    *,
+    reference_name: str = REFERENCE["label"],
 ) -> Figure:
     """One row for each pair: the layers of the generated shower, then those of its neighbour.
 
@@ -30,6 +32,7 @@ def draw_neighbours(
     Args:
         pairs: Title, voxels of the generated shower and of its nearest reference shower, MeV, ``(V,)``.
         geometry: The calorimeter.
+        reference_name: What to call the reference.
     """
     total = sum(
         np.array([v[where].sum() for where in geometry.layer_slices]) for pair in pairs for v in pair[1:]
@@ -40,13 +43,14 @@ def draw_neighbours(
     n = len(layers)
     figure = Figure(figsize=(2 * 1.45 * n + 1.5, 1.45 * len(pairs) + 0.8), layout="constrained")
     sides: Any = figure.subfigures(1, 3, width_ratios=(1.45 * n + 0.25, 1.45 * n, 1.1))
-    for number, (side, name) in enumerate(zip(sides[:2], _SIDES, strict=True)):
+    names = GENERATED["label"], f"nearest {reference_name} shower"
+    for number, (side, name) in enumerate(zip(sides[:2], names, strict=True)):
         side.suptitle(name, fontweight="bold", fontsize="medium")
         panels = side.subplots(len(pairs), n, squeeze=False)
-        for row, (title, *showers) in zip(panels, pairs, strict=True):
+        for place, (row, (title, *showers)) in enumerate(zip(panels, pairs, strict=True)):
             for axes, k in zip(row, layers, strict=True):
                 mesh = _draw_layer(axes, geometry, k, showers[number], norm)
-                if row is panels[0]:
+                if place == 0:
                     axes.set_title(f"layer {geometry.layers[k].name}", fontsize="small")
             if number == 0:
                 row[0].set_ylabel(title, fontsize="small")
@@ -75,7 +79,11 @@ def _draw_layer(
 
 
 def draw_neighbour_distances(
-    edges: Float[np.ndarray, " b+1"], counts: Mapping[str, Int[np.ndarray, " b"]], label: str
+    edges: Float[np.ndarray, " b+1"],
+    counts: Mapping[str, Int[np.ndarray, " b"]],
+    label: str,
+    *,
+    reference_name: str = REFERENCE["label"],
 ) -> Figure:
     """Histograms of distances to the nearest neighbour.
 
@@ -83,6 +91,7 @@ def draw_neighbour_distances(
         edges: Bin edges, ``(b + 1,)``, positive.
         counts: For ``"reference_to_reference"``, ``"generated_to_reference"``, ``"generated_to_generated"``.
         label: Of the axis of distances.
+        reference_name: What to call the reference.
     """
     figure = Figure(figsize=(6.2, 3.6), layout="constrained")
     axes = figure.subplots()
@@ -92,14 +101,14 @@ def draw_neighbour_distances(
         fill=True,
         color=REFERENCE["color"],
         alpha=0.35,
-        label=f"{REFERENCE['label']} to {REFERENCE['label']}",
+        label=f"{reference_name} to {reference_name}",
     )
     axes.stairs(
         counts["generated_to_reference"],
         edges,
         color=GENERATED["color"],
         linewidth=1.4,
-        label=f"{GENERATED['label']} to {REFERENCE['label']}",
+        label=f"{GENERATED['label']} to {reference_name}",
     )
     axes.stairs(
         counts["generated_to_generated"],
@@ -111,5 +120,6 @@ def draw_neighbour_distances(
     )
     axes.set(xscale="log", xlabel=label, ylabel="showers", ylim=(0, None))
     axes.set_xlim(edges[0], edges[-1])
+    label_log_axis(axes.xaxis, edges[0], edges[-1])
     axes.legend(frameon=False, fontsize="small")
     return figure

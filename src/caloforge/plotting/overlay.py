@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import MaxNLocator
 
 from caloforge.errors import ValueRangeError
 from caloforge.evaluation import FeatureComparison
-from caloforge.plotting.style import REFERENCE, SERIES
+from caloforge.plotting.style import REFERENCE, SERIES, label_log_axis
 
 __all__ = ["draw_overlay"]
 
@@ -16,11 +16,14 @@ _COLUMNS = 3
 _RATIO_RANGE = (0.5, 1.5)
 
 
-def draw_overlay(samples: Mapping[str, Sequence[FeatureComparison]]) -> Figure:
+def draw_overlay(
+    samples: Mapping[str, Sequence[FeatureComparison]], *, reference_name: str = REFERENCE["label"]
+) -> Figure:
     """Histograms of several samples with their ratios to the reference, which is that of the first.
 
     Args:
         samples: Features by the name of a sample, the same ones in the same order for all.
+        reference_name: What to call the reference.
 
     Raises:
         ValueRangeError: There is nothing to draw.
@@ -38,7 +41,7 @@ def draw_overlay(samples: Mapping[str, Sequence[FeatureComparison]]) -> Figure:
         upper, lower = cell.subplots(2, 1, sharex=True, height_ratios=(3, 1.3))
         bins, colour = rows[0].histograms, REFERENCE["color"]
         upper.stairs(
-            bins.reference_fraction, bins.edges, fill=True, color=colour, alpha=0.3, label=REFERENCE["label"]
+            bins.reference_fraction, bins.edges, fill=True, color=colour, alpha=0.3, label=reference_name
         )
         band = np.nan_to_num(bins.reference_relative_error)
         lower.stairs(1 + band, bins.edges, baseline=1 - band, fill=True, color=colour, alpha=0.3, linewidth=0)
@@ -51,15 +54,15 @@ def draw_overlay(samples: Mapping[str, Sequence[FeatureComparison]]) -> Figure:
             }
             found = row.histograms
             upper.stairs(found.generated_fraction, found.edges, label=name, **style)
-            lower.stairs(np.clip(found.ratio, *_RATIO_RANGE), found.edges, baseline=None, **style)
+            shown = np.flatnonzero((found.ratio >= _RATIO_RANGE[0]) & (found.ratio <= _RATIO_RANGE[1]))
+            lower.hlines(found.ratio[shown], found.edges[shown], found.edges[shown + 1], **style)
         upper.set(ylabel="fraction of showers", ylim=(0, None))
         upper.yaxis.set_major_locator(MaxNLocator(4))
         lower.set(ylabel="ratio", ylim=_RATIO_RANGE, yticks=[0.5, 1.0, 1.5])
         lower.set_xlabel(f"{rows[0].label} [{rows[0].unit}]" if rows[0].unit else rows[0].label)
         if bins.logarithmic:
             lower.set_xscale("log")
-            lower.xaxis.set_major_locator(LogLocator(numticks=6))
-            lower.xaxis.set_minor_formatter(NullFormatter())
+            label_log_axis(lower.xaxis, bins.edges[0], bins.edges[-1])
         else:
             lower.xaxis.set_major_locator(MaxNLocator(5))
         lower.set_xlim(bins.edges[0], bins.edges[-1])

@@ -20,11 +20,12 @@ Curve = tuple[str, str, np.ndarray, tuple[np.ndarray, np.ndarray], tuple[np.ndar
 axis is logarithmic."""
 
 
-def draw_curves(curves: Sequence[Curve]) -> Figure:
+def draw_curves(curves: Sequence[Curve], *, reference_name: str = REFERENCE["label"]) -> Figure:
     """Means per bin of both samples on a logarithmic scale, each with a ratio panel.
 
     Args:
         curves: What to draw, one panel each.
+        reference_name: What to call the reference.
 
     Raises:
         ValueRangeError: There is nothing to draw.
@@ -35,7 +36,7 @@ def draw_curves(curves: Sequence[Curve]) -> Figure:
     cells = figure.subfigures(1, len(curves), squeeze=False).ravel()
     for cell, (x_label, y_label, edges, generated, reference, logarithmic) in zip(cells, curves, strict=True):
         upper, lower = cell.subplots(2, 1, sharex=True, height_ratios=(3, 1))
-        _steps(upper, edges, generated, reference)
+        _steps(upper, edges, generated, reference, reference_name)
         upper.set_ylabel(y_label)
         upper.set_yscale("log")
         _ratio(lower, edges, generated, reference)
@@ -56,12 +57,13 @@ def _steps(
     edges: Float[np.ndarray, " b+1"],
     generated: tuple[np.ndarray, np.ndarray],
     reference: tuple[np.ndarray, np.ndarray],
+    reference_name: str,
 ) -> None:
     (mine, my_error), (theirs, their_error) = generated, reference
     positive = np.concatenate([mine[mine > 0], theirs[theirs > 0]])
     bottom = float(positive.min()) / 2 if len(positive) else 1e-3
     colour = REFERENCE["color"]
-    axes.stairs(theirs, edges, baseline=bottom, fill=True, color=colour, alpha=0.3, label=REFERENCE["label"])
+    axes.stairs(theirs, edges, baseline=bottom, fill=True, color=colour, alpha=0.3, label=reference_name)
     axes.stairs(
         theirs + their_error,
         edges,

@@ -13,13 +13,13 @@ from caloforge.plotting.style import GENERATED, REFERENCE
 
 __all__ = ["draw_response"]
 
-_STYLES = {"reference": REFERENCE, "generated": GENERATED}
-
 
 def draw_response(
     e_inc: Float[np.ndarray, " s"],
     edges: Sequence[tuple[float, float]],
     moments: Mapping[str, Sequence[Moments]],
+    *,
+    reference_name: str = REFERENCE["label"],
 ) -> Figure:
     """Mean of deposited over incident energy, and its relative spread, in slices of the incident energy.
 
@@ -27,6 +27,7 @@ def draw_response(
         e_inc: Mean incident energy of each slice, GeV, ``(s,)``.
         edges: Limits of each slice, GeV.
         moments: Those of the ratio in each slice, for ``"reference"`` and ``"generated"``.
+        reference_name: What to call the reference.
 
     Raises:
         ValueRangeError: There are no slices.
@@ -35,12 +36,13 @@ def draw_response(
         raise ValueRangeError("No slice of the incident energy has enough showers to draw the response.")
     figure = Figure(figsize=(9.5, 4.0), layout="constrained")
     upper, lower = figure.subplots(2, 2, sharex=True, height_ratios=(3, 1.2))
+    styles = {"reference": {**REFERENCE, "label": reference_name}, "generated": GENERATED}
     mean = {name: _column(rows, "mean", "mean_error") for name, rows in moments.items()}
     width = {name: _relative_width(rows) for name, rows in moments.items()}
     for column, (label, values, relative) in enumerate(
         (("mean of deposited / incident", mean, "ratio"), ("relative spread", width, "ratio"))
     ):
-        for name, style in _STYLES.items():
+        for name, style in styles.items():
             _points(upper[column], e_inc, edges, *values[name], style=style)
         upper[column].set_ylabel(label)
         (top, top_error), (base, base_error) = values["generated"], values["reference"]

@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Final
 
 import matplotlib as mpl
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from caloforge.errors import OutputError
 from caloforge.files import atomic_path
 
-__all__ = ["GENERATED", "MUTED", "REFERENCE", "SERIES", "adaptive_svg", "save_figure"]
+__all__ = ["GENERATED", "MUTED", "REFERENCE", "SERIES", "adaptive_svg", "label_log_axis", "save_figure"]
 
 REFERENCE = {"color": "#595959", "label": "Geant4"}
 GENERATED = {"color": "#1f77b4", "label": "generated"}
@@ -37,6 +39,17 @@ _DARK: Final = {
     "#4b6584": "#93aecb",
 }
 """Colours of a figure on white, and what they become on a dark page."""
+
+
+def label_log_axis(axis: Axis, low: float, high: float) -> None:
+    """Powers of ten on a logarithmic axis; a few plain numbers where it holds hardly one of these."""
+    axis.set_minor_formatter(NullFormatter())
+    if high < 100 * low:
+        subs = (1, 2, 5) if high > 5 * low else ()
+        axis.set_major_locator(LogLocator(subs=subs) if subs else MaxNLocator(5))
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    else:
+        axis.set_major_locator(LogLocator(numticks=6))
 
 
 def save_figure(figure: Figure, path: Path) -> None:
