@@ -23,9 +23,8 @@ def quick(monkeypatch):
 
 
 def test_evaluate(quick, capsys, monkeypatch):
-    command = (
-        "evaluate a.h5[0:9] --reference b.h5 --start 3 --stop 7 --level full --trainings 4 --seed 5 --overlap"
-    )
+    command = "evaluate a.h5[0:9] --reference b.h5 --start 3 --stop 7 --level full --trainings 4 --seed 5"
+    command += " --overlap --device cuda:1"
     code, out, err = command_line([*command.split(), "-o", "r", "--threshold", "0.5"], capsys, monkeypatch)
     assert (code, err) == (0, "")
     assert out.splitlines()[:3] == ["Good.", "Very.", "But."]
@@ -34,6 +33,7 @@ def test_evaluate(quick, capsys, monkeypatch):
     assert (generated, reference, str(output)) == ("a.h5[0:9]", "b.h5", "r")
     settings = options["settings"]
     assert (settings.level, settings.trainings, settings.seed, settings.overlap) == ("full", 4, 5, True)
+    assert settings.device == "cuda:1"
     assert (options["start"], options["stop"], options["threshold"]) == (3, 7, 0.5)
 
 
@@ -56,6 +56,7 @@ BAD = {
     "no reference": ("evaluate a.h5 -o r", "--reference"),
     "unknown level": ("evaluate a.h5 --reference b.h5 -o r --level fats", "Did you mean 'fast'"),
     "one training": ("evaluate a.h5 --reference b.h5 -o r --trainings 1", "trainings"),
+    "no such device": ("evaluate a.h5 --reference b.h5 -o r --device nowhere", "Device 'nowhere'"),
     "no file": ("evaluate c.h5 --reference b.h5 -o r", "c.h5"),
     "no showers": ("evaluate text.h5 --reference b.h5 -o r", "text.h5"),
     "one shower": ("evaluate one.h5 --reference b.h5 -o r", "has 1 shower;"),

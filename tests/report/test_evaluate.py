@@ -18,7 +18,9 @@ from caloforge.errors import (
     UnknownNameError,
     ValueRangeError,
 )
+from caloforge.evaluation import sample_statistics
 from caloforge.report import EvaluationSettings, evaluate, load_report
+from caloforge.report.energy_slices import energy_slices
 from report.conftest import QUICK, geant4_halves
 from support.toys import cartesian, geometry_of, toy_showers
 
@@ -57,6 +59,7 @@ def test_report(report_folder):
 
 def test_page(report_folder):
     page = (report_folder / "report.html").read_text()
+    assert "<title>a.h5 (Geant4) against b.h5 (Geant4)</title>" in page
     assert "<script>alert(1)" not in page
     assert "&lt;script&gt;alert(1)" in page
     for outside in ('src="http', 'href="http', "url(http", "@import"):
@@ -198,6 +201,24 @@ def test_output(files, tmp_path, quick):
     evaluate(*pair, tmp_path / "r", settings=QUICK, overwrite=True)
     assert not (tmp_path / "r" / "old").exists()
     assert [path.name for path in tmp_path.iterdir()] == ["r"]
+
+
+def test_a_scan_has_no_ranges():
+    pair = [showers(60, seed=seed) for seed in (1, 2)]
+    for sample in pair:
+        sample.e_inc[:] = np.repeat([1e3, 5e3], 30)
+    statistics = [sample_statistics([sample]) for sample in pair]
+    found = energy_slices(*(s.features for s in statistics), *(s.e_inc for s in statistics))
+    assert [(row["low_MeV"], row["high_MeV"]) for row in found["response"]] == [(1e3, 1e3), (5e3, 5e3)]
+
+
+def test_a_large_sample_is_cut_where_it_must_be_in_memory(files, tmp_path, monkeypatch, quick):
+    monkeypatch.setattr("caloforge.report.assemble._MAX_BYTES", 4 * 504 * 150)
+    pair = files / "a.h5", files / "b.h5"
+    report = evaluate(*pair, tmp_path / "r", settings=QUICK)
+    assert report["notes"][0].startswith("Of the 200 generated showers the first 150 are used")
+    assert report["prdc"]["result"]["n_generated"] == 150
+    assert report["average_showers"]["generated"]["n_showers"] == 200
 
 
 def test_settings():

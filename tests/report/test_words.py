@@ -3,10 +3,11 @@
 import pytest
 
 from caloforge.report.formatting import auc, flat, over_floor, pm, sig, span
+from caloforge.report.naming import reference_name, sample_names
 from caloforge.report.plain import plain
 from caloforge.report.published import METRICS, challenge_metrics, published, rank
 from caloforge.report.samples import split_slice
-from caloforge.report.verdict import distinguishable, reference_name, verdict
+from caloforge.report.verdict import distinguishable, verdict
 
 
 @pytest.mark.parametrize(
@@ -51,6 +52,27 @@ def test_words_grow_with_the_auc():
     assert distinguishable(0.6, 0.01, 0.609, 0.01) == "not distinguishable from", "the floor counts"
     assert reference_name({"attributes": {"geant4": "11.4"}}) == "Geant4"
     assert reference_name({"generator": "caloforge"}) == "the reference"
+
+
+def test_samples_are_told_apart():
+    def sample(file, start, **provenance):
+        return {
+            "name": file.rpartition("/")[2],
+            "file": file,
+            "start": start,
+            "stop": 9,
+            "provenance": provenance,
+        }
+
+    def names(*samples):
+        return list(sample_names(dict(zip(("generated", "reference"), samples, strict=True))).values())
+
+    simulated = {"generator": "geant4", "particle": "gamma"}
+    assert names(sample("a.h5", 0), sample("b.h5", 0, **simulated)) == ["a.h5", "b.h5 (Geant4, gamma)"]
+    assert names(sample("a/x.h5", 0), sample("b/x.h5", 0)) == ["a/x.h5", "b/x.h5"]
+    assert names(sample("x.h5", 0), sample("x.h5", 5)) == ["x.h5[0:9]", "x.h5[5:9]"]
+    memory = {"name": "in memory", "file": None, "start": 0, "stop": 9, "provenance": {"family": "caloflow"}}
+    assert names(memory, memory)[0] == "in memory[0:9] (caloflow)"
 
 
 def row(name, separation, floor=0.01, floor_95=0.015):

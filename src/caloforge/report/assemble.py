@@ -303,7 +303,7 @@ def _or_reason(make: Callable[[], Any]) -> Any:
 def memory_notes(samples: Sequence[Sample]) -> list[str]:
     """A sentence for each sample that is too large to be held in memory whole."""
     return [
-        f"Of the {sample.role}'s {len(sample):,} showers the first {limit:,} are used where single showers are "
+        f"Of the {len(sample):,} {sample.role} showers the first {limit:,} are used where single showers are "
         "needed (classifiers, precision, neighbours); features, profiles and averages use all."
         for sample in samples
         if len(sample) > (limit := _limit(sample))

@@ -16,6 +16,7 @@ from caloforge.plotting import draw_overlay
 from caloforge.report.figures import write_figure
 from caloforge.report.folder import check_folder, replace_folder
 from caloforge.report.formatting import auc, sig
+from caloforge.report.naming import reference_name
 from caloforge.report.page import environment
 from caloforge.report.plain import plain, write_json
 from caloforge.report.restore import feature_of
@@ -100,11 +101,15 @@ def _notes(loaded: Mapping[str, Mapping[str, Any]]) -> list[str]:
         ("reference showers", ("samples", "reference"), "fingerprint"),
         ("thresholds", ("settings",), "threshold_MeV"),
         ("numbers of generated showers", ("samples", "generated"), "n_showers"),
-        ("levels", ("settings",), "level"),
     ):
         values = {str(_entry(report, *section, key)) for report in loaded.values()}
         if len(values) > 1:
             notes.append(f"The reports have different {what}, so their numbers compare only roughly.")
+    if len({report["settings"].get("level") for report in loaded.values()}) > 1:
+        notes.append(
+            "The reports have different levels: recall and coverage, which are found with more showers at the "
+            "full level, compare only roughly."
+        )
     return notes
 
 
@@ -115,8 +120,8 @@ def _entry(report: Any, *keys: str) -> Any:
 
 
 def _table(loaded: Mapping[str, Mapping[str, Any]]) -> tuple[list[str], list[dict[str, Any]]]:
-    """One row for each report; columns in the order in which they first appear."""
-    rows, columns = [], dict[str, None]()
+    """One row for each report; columns in the order in which they first appear, classifiers first."""
+    rows, columns = [], dict[str, bool]()
     for name, report in loaded.items():
         values: dict[str, tuple[float | None, str]] = {}
         for test in report.get("classifiers") or []:
@@ -135,9 +140,9 @@ def _table(loaded: Mapping[str, Mapping[str, Any]]) -> tuple[list[str], list[dic
             f"{verdict['n_failing']} of {verdict['n_features']}",
         )
         values["showers"] = None, f"{report['samples']['generated']['n_showers']:,}"
-        columns |= dict.fromkeys(values)
+        columns |= {key: values[key][0] is not None and key[:5] in ("AUC, ", "JSD, ") for key in values}
         rows.append({"name": name, "values": {k: {"value": v, "text": t} for k, (v, t) in values.items()}})
-    return list(columns), rows
+    return sorted(columns, key=lambda key: not columns[key]), rows
 
 
 def _features(loaded: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -173,6 +178,11 @@ def _overlaid(
     return {name: [rows[feature] for feature in chosen[:_N_OVERLAID]] for name, rows in known.items()}
 
 
+def _reference_name(loaded: Mapping[str, Mapping[str, Any]]) -> str:
+    names = {reference_name(report["samples"]["reference"]["provenance"]) for report in loaded.values()}
+    return (names.pop() if len(names) == 1 else "the reference").removeprefix("the ")
+
+
 def _write(
     result: dict[str, Any], loaded: Mapping[str, Mapping[str, Any]], output: Path, *, overwrite: bool
 ) -> None:
@@ -186,7 +196,8 @@ def _write(
         (part / "plots").mkdir(parents=True)
         images = {}
         if all(overlaid.values()):
-            images["overlay"] = write_figure(draw_overlay(overlaid), part / "plots" / "overlay")
+            figure = draw_overlay(overlaid, reference_name=_reference_name(loaded))
+            images["overlay"] = write_figure(figure, part / "plots" / "overlay")
         page = environment().get_template("compare.html").render(result=result, images=images)
         (part / "report.html").write_text(page, encoding="utf-8")
         write_json(plain(result), part / REPORT_FILE)

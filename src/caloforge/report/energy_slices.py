@@ -91,6 +91,11 @@ def _slices(
     for low, high in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True):
         inside = [(energies >= low) & (energies < high) for energies in (one, two)]
         if min(map(np.count_nonzero, inside)) >= _LEAST:
+            energies_inside = np.concatenate([one[inside[0]], two[inside[1]]])
+            if (
+                len(np.unique(energies_inside)) == 1
+            ):  # a scan: its edges lie half-way to energies that do not occur
+                low = high = float(energies_inside[0])
             yield low, high, *inside
 
 

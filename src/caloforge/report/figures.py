@@ -26,6 +26,7 @@ from caloforge.plotting import (
     save_figure,
 )
 from caloforge.report.formatting import span
+from caloforge.report.naming import reference_name
 from caloforge.report.restore import array, average_of, curve_of, dense, feature_of, moments_of
 from caloforge.units import GeV
 
@@ -75,7 +76,7 @@ def draw_figures(
 def write_figure(figure: Figure, stem: Path) -> str:
     """Write PNG and PDF; give the ``data:`` address for a page."""
     address = adaptive_svg(figure)
-    figure.set_layout_engine("none")  # it has been laid out; doing it again takes as long as drawing
+    figure.set_layout_engine(None)  # it has been laid out; doing it again takes as long as drawing
     for suffix in ("png", "pdf"):
         save_figure(figure, stem.with_name(f"{stem.name}.{suffix}"))
     return address
@@ -84,35 +85,37 @@ def write_figure(figure: Figure, stem: Path) -> str:
 def _figures(report: Mapping[str, Any]) -> Iterator[tuple[str, Callable[[], Figure]]]:
     geometry = Geometry.from_dict(report["geometry"])
     rows = [feature_of(row) for row in report["features"]]
+    name = reference_name(report["samples"]["reference"]["provenance"]).removeprefix("the ")
+    comparison = functools.partial(draw_comparison, rows, reference_name=name)
     if worst := report["verdict"]["worst_features"]:
-        yield "worst_features", lambda: draw_comparison(rows, names=worst)
-    yield from _of_layers(rows, geometry.n_layers)
-    yield "overview", lambda: draw_comparison(rows)
+        yield "worst_features", lambda: comparison(names=worst)
+    yield from _of_layers(rows, geometry.n_layers, comparison)
+    yield "overview", comparison
     averages = [average_of(report["average_showers"][name], geometry) for name in ("generated", "reference")]
     if averages[1].mean.any():
-        yield "average_showers", lambda: draw_average_showers(*averages)
-    yield from _of_slices(report["energy_slices"])
+        yield "average_showers", lambda: draw_average_showers(*averages, reference_name=name)
+    yield from _of_slices(report["energy_slices"], name)
     if "result" in (found := report["correlations"]):
         result = found["result"]
         yield (
             "correlations",
             lambda: draw_correlations(
-                array(result["generated"]), array(result["reference"]), found["labels"]
+                array(result["generated"]), array(result["reference"]), found["labels"], reference_name=name
             ),
         )
-    yield from _of_profiles(report["shapes"])
+    yield from _of_profiles(report["shapes"], name)
     yield from _of_classifiers(report["classifiers"])
     if "pairs" in (neighbours := report["neighbours"]):
-        yield from _of_neighbours(neighbours, geometry)
+        yield from _of_neighbours(neighbours, geometry, name)
 
 
 def _of_layers(
-    rows: Sequence[FeatureComparison], n_layers: int
+    rows: Sequence[FeatureComparison], n_layers: int, comparison: Callable[..., Figure]
 ) -> Iterator[tuple[str, Callable[[], Figure]]]:
     if n_layers <= _FEW_LAYERS:
         for name, group in _GROUPS.items():
             if names := [row.name for row in rows if row.name.rpartition("_")[0] in group]:
-                yield name, functools.partial(draw_comparison, rows, names=names)
+                yield name, functools.partial(comparison, names=names)
         return
     kinds = {}
     for kind, label in _KINDS.items():
@@ -124,12 +127,12 @@ def _of_layers(
     yield "separation_by_layer", lambda: draw_separation_by_layer(kinds, floor, floor_95)
 
 
-def _of_slices(slices: Mapping[str, Any]) -> Iterator[tuple[str, Callable[[], Figure]]]:
+def _of_slices(slices: Mapping[str, Any], reference: str) -> Iterator[tuple[str, Callable[[], Figure]]]:
     if response := slices.get("response"):
         moments = {name: [moments_of(row[name]) for row in response] for name in ("reference", "generated")}
         e_inc = array([row["mean_e_inc_MeV"] for row in response]) / GeV
         edges = [(row["low_MeV"] / GeV, row["high_MeV"] / GeV) for row in response]
-        yield "response", lambda: draw_response(e_inc, edges, moments)
+        yield "response", lambda: draw_response(e_inc, edges, moments, reference_name=reference)
     if histograms := slices.get("histograms"):
         rows = []
         for number, part in enumerate(histograms):
@@ -137,13 +140,15 @@ def _of_slices(slices: Mapping[str, Any]) -> Iterator[tuple[str, Callable[[], Fi
             for row in part["features"]:
                 found = feature_of(row)
                 rows.append(replace(found, name=f"{found.name}/{number}", label=f"{found.label}, {where}"))
-        yield "energy_slices", lambda: draw_comparison(rows, names=[row.name for row in rows])
+        names = [row.name for row in rows]
+        yield "energy_slices", lambda: draw_comparison(rows, names=names, reference_name=reference)
 
 
-def _of_profiles(shapes: Mapping[str, Any]) -> Iterator[tuple[str, Callable[[], Figure]]]:
+def _of_profiles(shapes: Mapping[str, Any], reference: str) -> Iterator[tuple[str, Callable[[], Figure]]]:
+    draw = functools.partial(draw_curves, reference_name=reference)
     if "profiles" in shapes:
-        yield "profiles", lambda: draw_curves([curve_of(profile) for profile in shapes["profiles"]])
-        yield "voxel_spectrum", lambda: draw_curves([curve_of(shapes["voxel_spectrum"])])
+        yield "profiles", lambda: draw([curve_of(profile) for profile in shapes["profiles"]])
+        yield "voxel_spectrum", lambda: draw([curve_of(shapes["voxel_spectrum"])])
 
 
 def _of_classifiers(tests: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, Callable[[], Figure]]]:
@@ -175,7 +180,7 @@ def _calibration(curve: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray, np.n
 
 
 def _of_neighbours(
-    neighbours: Mapping[str, Any], geometry: Geometry
+    neighbours: Mapping[str, Any], geometry: Geometry, reference: str
 ) -> Iterator[tuple[str, Callable[[], Figure]]]:
     pairs = [
         (
@@ -185,12 +190,15 @@ def _of_neighbours(
         )
         for pair in neighbours["pairs"]
     ]
-    yield "neighbours", lambda: draw_neighbours(pairs, geometry)
+    yield "neighbours", lambda: draw_neighbours(pairs, geometry, reference_name=reference)
     histogram = neighbours["distances"]["histogram"]
     counts = {name: np.array(values) for name, values in histogram["counts"].items()}
     yield (
         "neighbour_distances",
         lambda: draw_neighbour_distances(
-            array(histogram["edges"]), counts, "distance to the nearest neighbour [MeV]"
+            array(histogram["edges"]),
+            counts,
+            "distance to the nearest neighbour [MeV]",
+            reference_name=reference,
         ),
     )

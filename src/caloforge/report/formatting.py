@@ -61,7 +61,8 @@ def auc(value: float | None, spread: float | None) -> str:
     """
     if value is None:
         return _NONE
-    return f"{value:.3f}" if spread is None else f"{value:.3f} ± {max(spread, 0.001):.3f}"
+    text = f"{value:.3f}".replace("-", "−")
+    return text if spread is None else f"{text} ± {max(spread, 0.001):.3f}"
 
 
 def span(e_inc_range: Sequence[float]) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 import jinja2
 
 from caloforge.report import formatting
+from caloforge.report.naming import sample_names
 
 __all__ = ["environment", "render_page"]
 
@@ -51,9 +52,13 @@ def render_page(report: Mapping[str, Any], images: Mapping[str, str]) -> str:
         .get_template("report.html")
         .render(
             report=report,
+            names=sample_names(report["samples"]),
             images=images,
             tests=tests,
             has_floor=any(test["floor"] for test in tests),
+            negative_jsd=any(
+                found["jsd"] < 0 for test in tests for found in (test["result"], test["floor"]) if found
+            ),
             worst=[rows[name] for name in report["verdict"]["worst_features"]],
             sections=[(name, title) for name, title, entry in _SECTIONS if report.get(entry)],
         )

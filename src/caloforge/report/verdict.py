@@ -5,8 +5,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from caloforge.report.formatting import auc, sig
+from caloforge.report.naming import reference_name
 
-__all__ = ["distinguishable", "reference_name", "verdict"]
+__all__ = ["distinguishable", "verdict"]
 
 _N_WORST = 6
 _WORDS: Final = (
@@ -61,13 +62,6 @@ def verdict(report: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def reference_name(provenance: Mapping[str, Any]) -> str:
-    """``"Geant4"`` where the showers say so, ``"the reference"`` otherwise."""
-    known = {**provenance, **(provenance.get("attributes") or {})}
-    simulated = "geant4" in known or "geant4" in str(known.get("generator", "")).lower()
-    return "Geant4" if simulated else "the reference"
-
-
 def _standard_error(result: Mapping[str, Any]) -> float:
     """Of the mean AUC: the trainings share their showers, so the result split's error does not average out."""
     spread = (result["auc_spread"] or 0.0) / math.sqrt(len(result["aucs"]))
@@ -113,13 +107,18 @@ def _of_features(failing: Sequence[Mapping[str, Any]], n: int) -> str:
     )
 
 
+def _jsd(value: float) -> str:
+    """None is below 0: the estimate of a divergence near 0 from few showers can be."""
+    return "0" if value <= 0 else sig(value, 2)
+
+
 def _facts(report: Mapping[str, Any], strongest: Mapping[str, Any] | None) -> list[dict[str, str]]:
     """Four numbers at most, each with what it should be."""
     facts = []
     if strongest is not None:
         result, floor = strongest["result"], strongest["floor"]
-        note = "0 cannot be told apart, 1 always" if floor is None else f"floor {sig(floor['jsd'], 2)}"
-        facts.append(("Jensen–Shannon divergence", f"{sig(result['jsd'], 2)} bit", note))
+        note = "0 cannot be told apart, 1 always" if floor is None else f"floor {_jsd(floor['jsd'])}"
+        facts.append(("Jensen–Shannon divergence", f"{_jsd(result['jsd'])} bit", note))
     if settings := (report.get("distances") or {}).get("settings"):
         row = settings["calochallenge"]["fpd"]
         note = "0 for equal samples" if row["floor"] is None else f"floor {sig(1000 * row['floor'], 2)}"
