@@ -11,6 +11,7 @@ import argparse
 import json
 import os
 import platform
+import statistics
 import tempfile
 import time
 from pathlib import Path
@@ -73,9 +74,12 @@ def main() -> None:
                 print(
                     f"{geometry:16s}{particle:>9s}" + "".join(f"{s:13.3f}" for s in row.values()), flush=True
                 )
-        n_scaling = 200
+        n_scaling = 400
         scaling = {
-            workers: simulate(folder, "calogan", "e+", 5 * GeV, n_scaling, workers=int(workers))["wall_s"]
+            workers: statistics.median(
+                simulate(folder, "calogan", "e+", 5 * GeV, n_scaling, workers=int(workers))["wall_s"]
+                for _ in range(2)
+            )
             for workers in args.workers.split(",")
         }
     print(f"wall time of {n_scaling} e+ of 5 GeV in calogan by processes ({os.cpu_count()} cores)")
@@ -91,6 +95,7 @@ def main() -> None:
         "caloforge": caloforge.__version__,
         "cpu_s": table,
         "wall_s_by_workers": scaling,
+        "wall_s_showers": n_scaling,
     }
     if args.output:
         with atomic_path(args.output) as part:

@@ -82,7 +82,7 @@ def test_an_event_that_kills_again_is_replaced(job, check_output, times):
 def test_an_event_that_always_kills_ends_the_run_which_remembers(job, check_output):
     job = replace(job, fates=(Fate(event=17, way="abort", times=6),))
     message = (
-        rf"5 workers died at shower 17 \(signal 6 \(SIGABRT\)\); finished shards are in {job.output}.parts"
+        rf"5 workers died at shower 17 \(signal 6 \(SIGABRT\)\)\. Finished shards are in {job.output}.parts"
     )
     with pytest.raises(WorkerDiedError, match=message):
         run_job(job)

@@ -241,10 +241,12 @@ class ShardProcess:
             cause += ", perhaps out of memory"
         lines = self._last_lines()
         said = f" Its last words: {lines}" if lines else ""
-        return WorkerDiedError(
-            f"{what} ({cause}); finished shards are in {self._parts.path}. Run again with --resume, perhaps with "
-            f"fewer --workers.{said}"
-        )
+        return WorkerDiedError(f"{what} ({cause}).{self._what_is_kept()}{said}")
+
+    def _what_is_kept(self) -> str:
+        if not self._parts.shards():
+            return ""
+        return f" Finished shards are in {self._parts.path}; run again with --resume, perhaps with fewer --workers."
 
     def _last_lines(self) -> str:
         if self._log is None:
