@@ -1,5 +1,6 @@
 """For all tests: shapes of arrays checked at run time, and no test that leaves torch or NumPy changed."""
 
+import signal
 from collections.abc import Iterator
 
 import hypothesis
@@ -17,6 +18,11 @@ CHECKED = (
     "caloforge.seeding",
 )
 _hook = jaxtyping.install_import_hook(CHECKED, "beartype.beartype")
+
+# Tests send interrupts to processes that they start, and these would ignore them where this one does, as jobs that a
+# shell runs in the background do.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The times of a shared machine are no property of the code.
 hypothesis.settings.register_profile("caloforge", deadline=None, derandomize=True)
