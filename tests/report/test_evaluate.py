@@ -160,6 +160,15 @@ def test_same_file(files, tmp_path):
         evaluate(f"{path}[0:120]", path, tmp_path / "r", start=100)
 
 
+def test_some_showers_in_both(tmp_path):
+    """Found in any order, and under any threshold, which leaves the brightest voxels."""
+    one, other = showers(40), showers(40, seed=1)
+    mixed = Showers.concatenate([other[20:], one[3:6]])
+    with pytest.raises(SameSampleError, match="the same showers, 3 of them"):
+        evaluate(mixed, one, tmp_path / "r", threshold=0.5)
+    assert not list(tmp_path.iterdir())
+
+
 def test_overlap_and_notes(tmp_path, quick):
     generated = showers(300, low=1e3, high=5e4)
     reference = showers(200, low=1e4, high=1e5, seed=1)

@@ -15,6 +15,7 @@ from caloforge import io
 from caloforge.errors import EnergyRangeError, SameSampleError, ValueRangeError
 from caloforge.evaluation.challenge import challenge_threshold
 from caloforge.geometry import Geometry
+from caloforge.io.digests import shower_digests
 from caloforge.io.source import check_range, open_source
 from caloforge.showers import Showers
 from caloforge.units import GeV, keV
@@ -231,7 +232,7 @@ def check_pair(first: Sample, second: Sample) -> list[str]:
     Raises:
         ValueRangeError: All showers of a sample are empty.
         GeometryMismatchError: The samples have different voxels.
-        SameSampleError: Showers of one file are in both.
+        SameSampleError: Showers are in both.
         EnergyRangeError: The incident energies cover different ranges.
     """
     second.geometry.require_same_voxels(
@@ -239,6 +240,7 @@ def check_pair(first: Sample, second: Sample) -> list[str]:
     )
     _check_different(first, second)
     _check_ranges(first, second)
+    _check_disjoint(first, second)
     notes = [note for sample in (first, second) if (note := _check_empty(sample))]
     if len(first) != len(second):
         notes.append(
@@ -283,14 +285,28 @@ def _check_different(first: Sample, second: Sample) -> None:
             "would be perfect and mean nothing. Give other showers, or parts of the file that do not overlap: "
             f"'{first.name}[0:1000]' and '{first.name}[1000:2000]'."
         )
-    shared = min(len(first.e_inc_all), len(second.e_inc_all), 2)
-    if not same and np.array_equal(first.e_inc_all, second.e_inc_all) and shared == 2:
-        one, other = (next(sample.raw_chunks())[:100] for sample in (first, second))
-        if np.array_equal(one.voxels, other.voxels):
-            raise SameSampleError(
-                f"{first.name} ({first.role}) and {second.name} ({second.role}) hold the same showers; every "
-                "number would be perfect and mean nothing."
-            )
+
+
+def _check_disjoint(first: Sample, second: Sample) -> None:
+    if n := _n_shared(first, second):
+        raise SameSampleError(
+            f"{first.name} ({first.role}) and {second.name} ({second.role}) hold the same showers, {n:,} of them; "
+            "a number from showers that are on both sides means nothing."
+        )
+
+
+def _n_shared(first: Sample, second: Sample) -> int:
+    """Showers that are in both samples; the voxels are read only where energies are in both."""
+    common = np.intersect1d(first.e_inc.astype(np.float32), second.e_inc.astype(np.float32))
+    if not len(common):
+        return 0
+    known = []
+    for sample in (first, second):
+        found = set[str]()
+        for chunk in sample.chunks():
+            found.update(shower_digests(chunk[np.isin(chunk.e_inc.astype(np.float32), common)]))
+        known.append(found - {""})
+    return len(known[0] & known[1])
 
 
 def _check_empty(sample: Sample) -> str | None:

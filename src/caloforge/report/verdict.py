@@ -83,8 +83,10 @@ def _of_classifier(test: Mapping[str, Any], name: str) -> tuple[str, str]:
     sentence = (
         f"The strongest test ({test['title']}, {n:,} showers per class, {len(result['aucs'])} trainings) ranks a "
         f"reference shower above a generated one in {100 * result['auc']:.0f} of 100 pairs; 50 would be guessing, "
-        f"{against}. At this size a difference in AUC below {sig(resolution, 1)} would not be seen."
+        f"{against}."
     )
+    if resolution > 0:
+        sentence += f" At this size a difference in AUC below {sig(resolution, 1)} would not be seen."
     return headline, sentence
 
 
