@@ -27,8 +27,8 @@ def sig(value: float | None, digits: int = 3) -> str:
     exponent = math.floor(math.log10(abs(value)))
     if exponent < -4 or exponent > 6:
         mantissa, power = f"{value:.{digits - 1}e}".split("e")
-        return f"{mantissa}·10{_superscript(int(power))}"
-    return f"{value:.{max(0, digits - 1 - exponent)}f}"
+        return _minus(f"{mantissa}·10{_superscript(int(power))}")
+    return _minus(f"{value:.{max(0, digits - 1 - exponent)}f}")
 
 
 def pm(value: float | None, error: float | None) -> str:
@@ -47,9 +47,9 @@ def pm(value: float | None, error: float | None) -> str:
         scale = math.floor(math.log10(max(abs(value), error)))
         digits = max(0, scale + 1 - math.floor(math.log10(error)))
         power = f"·10{_superscript(scale)}"
-        return f"({value / 10.0**scale:.{digits}f} ± {error / 10.0**scale:.{digits}f}){power}"
+        return _minus(f"({value / 10.0**scale:.{digits}f} ± {error / 10.0**scale:.{digits}f}){power}")
     digits = max(0, digits)
-    return f"{value:.{digits}f} ± {error:.{digits}f}"
+    return _minus(f"{value:.{digits}f} ± {error:.{digits}f}")
 
 
 def auc(value: float | None, spread: float | None) -> str:
@@ -61,7 +61,7 @@ def auc(value: float | None, spread: float | None) -> str:
     """
     if value is None:
         return _NONE
-    text = f"{value:.3f}".replace("-", "−")
+    text = _minus(f"{value:.3f}")
     return text if spread is None else f"{text} ± {max(spread, 0.001):.3f}"
 
 
@@ -69,7 +69,7 @@ def span(e_inc_range: Sequence[float]) -> str:
     """A range of energies in MeV, as text in GeV.
 
     Example:
-        >>> span([1000.0, 99_950.0])
+        >>> span([1000.0, 99_900.0])
         '1 to 99.9 GeV'
     """
     low, high = (f"{energy / GeV:.3g}" for energy in e_inc_range)
@@ -105,6 +105,10 @@ def flat(data: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]
             yield from flat(value, f"{prefix}{name}: ")
         else:
             yield f"{prefix}{name}", value if isinstance(value, str) else json.dumps(value)
+
+
+def _minus(text: str) -> str:
+    return text.replace("-", "\N{MINUS SIGN}")
 
 
 def _superscript(number: int) -> str:
