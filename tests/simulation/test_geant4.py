@@ -1,5 +1,8 @@
 """Showers of real Geant4: energies, places, and that a shower depends on its seed and index alone."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -175,6 +178,40 @@ def test_the_sample_does_not_depend_on_workers_or_on_what_went_before(tmp_path):
     np.testing.assert_array_equal(one.voxels[:30], fewer.voxels)
     other = simulate(tmp_path, geometry, name="other", seed=4, **(options | {"n": 30}))
     assert (other.voxels != fewer.voxels).any(axis=1).all()
+
+
+CUT = """
+import sys
+from caloforge.geometry import get_geometry
+from caloforge.simulation._geant4 import import_geant4
+from caloforge.simulation.geant4 import Event, Geant4
+
+geant4 = Geant4(get_geometry("calogan"), particle="e-", physics=sys.argv[1], cut=float(sys.argv[2]))
+list(geant4.showers([Event(index=0, e_kin=10.0, entry=(0, 0), seeds=(1, 2, 3, 4))]))
+import_geant4().G4UImanager.GetUIpointer().ApplyCommand("/run/dumpCouples")
+sys.stdout.flush()
+"""
+
+
+@needs_geant4
+@pytest.mark.parametrize("physics", ["em", "FTFP_BERT"])
+@pytest.mark.parametrize(("cut", "words"), [(0.7, "700 um"), (3.0, "3 mm")])
+def test_geant4_itself_says_the_production_cut_that_was_asked_for(geant4_data, physics, cut, words):
+    script = [sys.executable, "-c", CUT, physics, str(cut)]
+    text = subprocess.run(script, check=True, capture_output=True, text=True, env=geant4_data).stdout
+    ranges = [" ".join(line.split()) for line in text.splitlines() if line.strip().startswith("Range cuts")]
+    assert ranges
+    assert set(ranges) == {f"Range cuts : gamma {words} e- {words} e+ {words} proton {words}"}
+
+
+@needs_geant4
+def test_the_production_cut_reaches_the_showers(tmp_path):
+    geometry = calorimeter(CARTESIAN, deposits="active")
+    fine, coarse = (
+        simulate(tmp_path, geometry, n=20, e_kin=500.0, name=f"cut{cut}", production_cut=cut)
+        for cut in (0.05, 10.0)
+    )
+    assert (fine.voxels != coarse.voxels).any()
 
 
 @needs_geant4

@@ -85,7 +85,7 @@ BAD = {
     "energies that are no energies": (["--energies", "0:5"], "must be positive"),
     "a list without saying so": (["--energies", "1,2"], "--spectrum list"),
     "an unknown list of physics": (["--energies", "1", "--physics", "FTFP_BRET"], "Did you mean 'FTFP_BERT'"),
-    "a cut that is none": (["--energies", "1", "--cut", "0"], "positive length"),
+    "a cut that is none": (["--energies", "1", "--cut", "0"], "a length of 0.001 to 1000 mm"),
     "a direction from behind": (["--energies", "1", "--angle", "120"], "below 90 degrees"),
 }
 

@@ -83,13 +83,16 @@ class Geant4:
         self._manager.SetVerboseLevel(0)
         classes = _user_classes(g4)
         self._construction = classes.construction(self._detector)
-        self._physics = build_physics(g4, physics, cut=cut)
+        self._physics = build_physics(g4, physics)
         g4.G4EmParameters.Instance().SetVerbose(0)
         g4.G4HadronicParameters.Instance().SetVerboseLevel(0)
         self._actions = classes.actions(pdg_id(particle), direction, self._detector)
         for part in (self._construction, self._physics, self._actions):
             self._manager.SetUserInitialization(part)
         self._manager.Initialize()
+        self._physics.SetDefaultCutValue(
+            cut * g4.mm
+        )  # has no effect before Initialize, which sets the list's own
 
     @property
     def version(self) -> str:

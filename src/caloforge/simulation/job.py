@@ -29,6 +29,8 @@ __all__ = ["SimulationJob"]
 
 _SHARD_ENERGY: Final = 10_000 * GeV  # about two minutes of one core
 _MAX_SHARD: Final = 100
+_CUT_RANGE: Final = (1e-3, 1e3)
+"""mm; below it Geant4's lowest energies decide, above it there is nothing left to cut."""
 _E_KIN_RANGE: Final = (1e-3, 1e8)
 """Of the standard physics, MeV: 1 keV to 100 TeV."""
 _BATCH: Final = 20

@@ -43,13 +43,12 @@ def check_physics(name: str, particle: str) -> None:
         )
 
 
-def build_physics(g4: Any, name: str, *, cut: float) -> Any:
-    """The list with its production cut, mm, for all particles in all regions."""
+def build_physics(g4: Any, name: str) -> Any:
+    """The list of this name, with its own production cut."""
     if name == EM_ONLY:
         physics = g4.G4VModularPhysicsList()
         physics.RegisterPhysics(g4.G4EmStandardPhysics())
     else:
         physics = getattr(g4, name)()  # G4PhysListFactory keeps what it makes, and Python cannot hand that on
     physics.SetVerboseLevel(0)
-    physics.SetDefaultCutValue(cut * g4.mm)
     return physics
