@@ -90,9 +90,8 @@ class Geant4:
         for part in (self._construction, self._physics, self._actions):
             self._manager.SetUserInitialization(part)
         self._manager.Initialize()
-        self._physics.SetDefaultCutValue(
-            cut * g4.mm
-        )  # has no effect before Initialize, which sets the list's own
+        # Before Initialize it has no effect: that sets the list's own.
+        self._physics.SetDefaultCutValue(cut * g4.mm)
 
     @property
     def version(self) -> str:

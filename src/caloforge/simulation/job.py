@@ -71,9 +71,11 @@ class SimulationJob:
     def __post_init__(self) -> None:
         check_whole("seed", self.seed, greatest=MAX_SEED)
         check_whole("n_showers", self.n_showers, least=1, greatest=MAX_SHOWERS)
-        if not 0 < self.production_cut < float("inf"):
+        least_cut, greatest_cut = _CUT_RANGE
+        if not least_cut <= self.production_cut <= greatest_cut:
             raise ValueRangeError(
-                f"production_cut must be a positive length in mm, got {self.production_cut}."
+                f"production_cut must be a length of {least_cut:g} to {greatest_cut:g} mm, "
+                f"got {self.production_cut:g}."
             )
         if isinstance(self.energies, GivenEnergies) and len(self.energies.values) < self.n_showers:
             raise ValueRangeError(
