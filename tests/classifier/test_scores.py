@@ -47,7 +47,12 @@ def test_auc_of_gaussians():
 def test_ties_count_half():
     auc, _ = auc_with_error(np.array([1.0, 1.0, 1.0, 2.0]), np.array([0, 0, 1, 1]))
     assert auc == 0.75
-    assert auc_with_error(np.zeros(10), np.arange(10) % 2) == (0.5, 0.0)
+
+
+def test_scores_that_are_all_the_same_know_nothing_for_sure():
+    auc, error = auc_with_error(np.zeros(200), np.arange(200) % 2)
+    assert auc == 0.5
+    assert error == pytest.approx(1 / np.sqrt(6 * 100), rel=0.02)  # of 100 pairs of random scores
 
 
 def test_auc_needs_both_kinds():

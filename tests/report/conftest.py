@@ -44,7 +44,14 @@ def report_folder(files, tmp_path_factory) -> Path:
 
 
 def _canned_test(self, name, on_part):
-    result = {"auc": 0.51, "auc_spread": 0.01, "auc_error": 0.02, "aucs": [0.5, 0.52], "jsd": 0.001}
+    result = {
+        "auc": 0.51,
+        "auc_spread": 0.01,
+        "auc_error": 0.02,
+        "aucs": [0.5, 0.52],
+        "jsd": 0.001,
+        "notes": [],
+    }
     sizes = {"n_train": 120, "n_selection": 40, "n_test": 40}
     return {"name": name, "title": name, "result": result | sizes, "floor": None, "learning_curve": None}
 

@@ -75,3 +75,37 @@ def test_ranking_on_the_page(report_folder):
     assert "2 of 18" in page
     assert "CaloDREAM" in page
     assert "2410.21611" in page
+
+
+def test_names_that_are_hard_to_draw_or_to_tell_apart(two, tmp_path):
+    good, bad = two
+    found = compare_reports([good, bad, good], tmp_path / "out", names=["a", "a", "a (1)"])
+    assert len({row["name"] for row in found["rows"]}) == 3
+    compare_reports([good, bad], tmp_path / "formula", names=[r"a$\frac{$", "b"])
+
+
+DAMAGES = {
+    "a feature is a number": lambda report: report | {"features": [1]},
+    "no sample": lambda report: report | {"samples": {}},
+    "classifiers are words": lambda report: report | {"classifiers": ["none"]},
+    "a verdict without numbers": lambda report: report | {"verdict": {}},
+    "bins that are none": lambda report: (
+        report | {"features": [{**row, "histograms": {"edges": []}} for row in report["features"]]}
+    ),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES.keys())
+def test_damaged_reports(two, tmp_path, damage):
+    broken = tmp_path / "broken.json"
+    broken.write_text(json.dumps(damage(load_report(two[0]))))
+    with pytest.raises((ConfigError, FileFormatError)):
+        compare_reports([two[0], broken], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_json_without_end(two, tmp_path):
+    deep = tmp_path / "deep.json"
+    deep.write_text("[" * 100_000 + "]" * 100_000)
+    with pytest.raises(FileFormatError):
+        compare_reports([two[0], deep], tmp_path / "out")

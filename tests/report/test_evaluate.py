@@ -19,8 +19,10 @@ from caloforge.errors import (
     ValueRangeError,
 )
 from caloforge.evaluation import sample_statistics
+from caloforge.geometry import get_geometry
 from caloforge.report import EvaluationSettings, evaluate, load_report
 from caloforge.report.energy_slices import energy_slices
+from caloforge.report.samples import open_sample
 from report.conftest import QUICK, geant4_halves
 from support.toys import cartesian, geometry_of, toy_showers
 
@@ -204,12 +206,64 @@ def test_output(files, tmp_path, quick):
         with pytest.raises(OutputError):
             evaluate(*pair, wrong, settings=QUICK, overwrite=True)
     evaluate(*pair, tmp_path / "r", settings=QUICK)
-    (tmp_path / "r" / "old").touch()
     with pytest.raises(OutputError, match="--overwrite"):
         evaluate(*pair, tmp_path / "r", settings=QUICK)
     evaluate(*pair, tmp_path / "r", settings=QUICK, overwrite=True)
-    assert not (tmp_path / "r" / "old").exists()
     assert [path.name for path in tmp_path.iterdir()] == ["r"]
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "plots/data.csv"])
+def test_what_somebody_keeps_in_a_report_is_not_lost(files, tmp_path, quick, name):
+    pair = files / "a.h5", files / "b.h5"
+    evaluate(*pair, tmp_path / "r", settings=QUICK)
+    (tmp_path / "r" / name).write_text("mine")
+    with pytest.raises(OutputError, match=name):
+        evaluate(*pair, tmp_path / "r", settings=QUICK, overwrite=True)
+    assert (tmp_path / "r" / name).read_text() == "mine"
+
+
+def test_what_somebody_keeps_where_the_pieces_go_is_not_lost(files, tmp_path, quick):
+    folder = tmp_path / "r.parts"
+    folder.mkdir()
+    (folder / "thesis.txt").write_text("mine")
+    evaluate(files / "a.h5", files / "b.h5", tmp_path / "r", settings=QUICK)
+    assert [path.name for path in folder.iterdir()] == ["thesis.txt"]
+
+
+def test_a_sample_is_not_its_own_floor(files, tmp_path, quick):
+    with pytest.raises(SameSampleError, match="second reference"):
+        evaluate(
+            files / "a.h5",
+            files / "b.h5",
+            tmp_path / "r",
+            second_reference=files / "a.h5",
+            settings=QUICK,
+        )
+
+
+def test_shared_showers_can_be_allowed(files, tmp_path, quick):
+    whole = caloforge.read(files / "a.h5")
+    allowed = replace(QUICK, allow_leakage=True)
+    report = evaluate(whole[:150], whole[100:], tmp_path / "r", settings=allowed)
+    assert any("50 of them; that was allowed" in note for note in report["notes"])
+
+
+def test_a_large_sorted_sample_is_drawn_from_all_over(files):
+    sample = open_sample(files / "a.h5", role="generated", threshold=None, geometry=None)
+    few = sample.load(40, seed=1)
+    assert len(few) == 40
+    where = np.searchsorted(np.sort(sample.e_inc), np.sort(few.e_inc))
+    assert where.max() > 150
+    np.testing.assert_array_equal(few.voxels, sample.load(40, seed=1).voxels)
+    assert (few.e_inc != sample.load(40, seed=2).e_inc).any()
+
+
+def test_pieces_are_of_one_geometry(files):
+    named = [
+        open_sample(files / "a.h5", role="generated", threshold=None, geometry=geometry).fingerprint
+        for geometry in (None, replace(get_geometry("calogan"), name="other"))
+    ]
+    assert named[0] != named[1]
 
 
 def test_a_scan_has_no_ranges():
@@ -225,7 +279,7 @@ def test_a_large_sample_is_cut_where_it_must_be_in_memory(files, tmp_path, monke
     monkeypatch.setattr("caloforge.report.assemble._MAX_BYTES", 4 * 504 * 150)
     pair = files / "a.h5", files / "b.h5"
     report = evaluate(*pair, tmp_path / "r", settings=QUICK)
-    assert report["notes"][0].startswith("Of the 200 generated showers the first 150 are used")
+    assert report["notes"][0].startswith("Of the 200 generated showers 150, drawn at random, are used")
     assert report["prdc"]["result"]["n_generated"] == 150
     assert report["average_showers"]["generated"]["n_showers"] == 200
 

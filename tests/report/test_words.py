@@ -91,6 +91,41 @@ def test_verdict_without_classifier():
     assert "c (separation 0.30, 30 × its floor)" in found["sentences"][0]
 
 
+def judged(auc=0.5, error=0.01, spread=0.01, floor=None, neighbours=None, features=()):
+    """Headline of a report with one classifier."""
+    sizes = {"n_train": 60, "n_selection": 20, "n_test": 20}
+    result = {"auc": auc, "auc_error": error, "auc_spread": spread, "aucs": [auc] * 2, "jsd": 0.0} | sizes
+    report = {
+        "features": list(features) or [row("a", 0.01)],
+        "samples": {"reference": {"provenance": {}}},
+        "classifiers": [{"title": "trees", "result": result, "floor": floor, "learning_curve": None}],
+        "neighbours": neighbours,
+    }
+    return verdict(report)
+
+
+def test_a_few_showers_acquit_nobody():
+    assert "not distinguishable" in judged(error=0.02)["headline"]
+    assert judged(error=0.09)["headline"].startswith("Too few showers to tell")
+
+
+@pytest.mark.parametrize(
+    ("alarm", "words"), [("memorising", "copies of reference"), ("collapsed", "repeat themselves")]
+)
+def test_copies_are_in_the_headline(alarm, words):
+    distances = {"memorising": False, "collapsed": False}
+    assert words not in judged(neighbours={"distances": distances})["headline"]
+    assert words in judged(neighbours={"distances": distances | {alarm: True}})["headline"]
+
+
+def test_one_feature_that_is_far_off_is_no_chance():
+    quiet = [row(f"f{k}", 0.01) for k in range(40)]
+    assert "no more than chance" in judged(features=[*quiet, row("a", 0.02)])["sentences"][-1]
+    assert "worst are a " in judged(features=[*quiet, row("a", 0.05)])["sentences"][-1]
+    many = [row(f"g{k}", 0.02) for k in range(30)]
+    assert "most features differ" in judged(features=[*quiet[:5], *many])["headline"]
+
+
 def test_published_figures():
     """A few, typed from the table of the paper's figures."""
     known = {entry["submission"]: entry for entry in published("calochallenge_2")}

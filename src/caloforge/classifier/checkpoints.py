@@ -18,7 +18,7 @@ from caloforge.showers import Showers
 
 __all__ = ["FinishedTrainings"]
 
-_FORMAT = 1
+_FORMAT = 2
 """Goes up when the same showers and settings give other numbers than before."""
 _ROWS = 4096
 
@@ -97,7 +97,7 @@ class FinishedTrainings:
 
 def _add(found: Any, showers: Showers) -> None:
     """All numbers of the showers, some rows at a time."""
-    found.update(f"{showers.geometry.name} {showers.voxels.shape} {showers.voxels.dtype}".encode())
+    found.update(f"{showers.geometry.to_dict()} {showers.voxels.shape} {showers.voxels.dtype}".encode())
     found.update(np.ascontiguousarray(showers.e_inc, dtype=np.float64))
     for start in range(0, len(showers), _ROWS):
         found.update(np.ascontiguousarray(showers.voxels[start : start + _ROWS]))

@@ -70,15 +70,24 @@ def learning_curve(
                 )
             )
 
-        found = classifier_test(
-            _part(generated, size, most, seed=derive_seed(config.seed, "learning curve", "generated")),
-            _part(reference, size, most, seed=derive_seed(config.seed, "learning curve", "reference")),
-            config,
-            checkpoint_dir=checkpoint_dir,
-            device=device,
-            save_seconds=save_seconds,
-            on_progress=tell,
+        mine, theirs = (
+            _part(showers, size, most, seed=derive_seed(config.seed, "learning curve", name))
+            for name, showers in (("generated", generated), ("reference", reference))
         )
+        try:
+            found = classifier_test(
+                mine,
+                theirs,
+                config,
+                checkpoint_dir=checkpoint_dir,
+                device=device,
+                save_seconds=save_seconds,
+                on_progress=tell,
+            )
+        except ValueRangeError:
+            if size == most or sizes:
+                raise
+            continue  # too few to be split, e.g. where showers share their energies
         seconds += found.seconds
         points.append(
             LearningPoint(

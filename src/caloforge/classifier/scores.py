@@ -31,6 +31,7 @@ def auc_with_error(score: Float[np.ndarray, " n"], label: Int[np.ndarray, " n"])
 
     References:
         E. DeLong, D. DeLong, D. Clarke-Pearson, Biometrics 44 (1988) 837.
+        J. Hanley, B. McNeil, Radiology 143 (1982) 29 (the least error).
 
     Example:
         >>> auc_with_error(np.array([0.1, 0.4, 0.35, 0.8]), np.array([0, 0, 1, 1]))[0]
@@ -44,7 +45,15 @@ def auc_with_error(score: Float[np.ndarray, " n"], label: Int[np.ndarray, " n"])
     above = (ranks[:m] - rankdata(true)) / n  # share of the others below each reference shower
     below = 1 - (ranks[m:] - rankdata(false)) / m
     variance = sum(np.var(part, ddof=1) / len(part) for part in (above, below) if len(part) > 1)
-    return float(above.mean()), float(np.sqrt(variance))
+    auc = float(above.mean())
+    return auc, max(float(np.sqrt(variance)), _smallest_error(auc, m, n))
+
+
+def _smallest_error(auc: float, m: int, n: int) -> float:
+    """What Hanley and McNeil expect of an AUC; DeLong's estimate is 0 for scores that are all the same."""
+    q1, q2 = auc / (2 - auc), 2 * auc**2 / (1 + auc)
+    variance = auc * (1 - auc) + (m - 1) * (q1 - auc**2) + (n - 1) * (q2 - auc**2)
+    return float(np.sqrt(max(0.0, variance) / (m * n)))
 
 
 def calibrate(

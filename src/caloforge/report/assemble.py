@@ -27,13 +27,14 @@ from caloforge.evaluation.prdc import shower_prdc
 from caloforge.evaluation.sample import SampleStatistics, sample_statistics
 from caloforge.report.classifier_tests import ClassifierTests, OnStep
 from caloforge.report.energy_slices import energy_slices
-from caloforge.report.pieces import Pieces
+from caloforge.report.pieces import CLASSIFIERS, Pieces
 from caloforge.report.plain import plain
 from caloforge.report.profiles import profile_pair, spectrum_pair
 from caloforge.report.published import separations
 from caloforge.report.samples import Sample
 from caloforge.report.settings import EvaluationSettings
 from caloforge.report.single_showers import single_showers, sparse_shower, target_energies
+from caloforge.seeding import derive_seed
 from caloforge.showers import Showers
 
 __all__ = ["Assembly", "correlated_features", "memory_notes"]
@@ -94,7 +95,7 @@ class Assembly:
             self._second_showers,
             geometry=self._reference.geometry,
             settings=self._settings,
-            folder=self._pieces.folder / "classifiers",
+            folder=self._pieces.folder / CLASSIFIERS,
         )
         total, report = len(self._steps) + len(tests.configs), {}
         for number, (name, title, make) in enumerate(self._steps):
@@ -125,11 +126,12 @@ class Assembly:
 
     @functools.cache  # noqa: B019 - lives as long as the evaluation
     def _showers(self) -> tuple[Showers, Showers]:
-        return _load(self._generated), _load(self._reference)
+        seed = self._settings.seed
+        return _load(self._generated, seed), _load(self._reference, seed)
 
     @functools.cache  # noqa: B019
     def _second_showers(self) -> Showers | None:
-        return None if self._second is None else _load(self._second)
+        return None if self._second is None else _load(self._second, self._settings.seed)
 
     @functools.cached_property
     def _statistics(self) -> tuple[SampleStatistics, SampleStatistics]:
@@ -303,7 +305,7 @@ def _or_reason(make: Callable[[], Any]) -> Any:
 def memory_notes(samples: Sequence[Sample]) -> list[str]:
     """A sentence for each sample that is too large to be held in memory whole."""
     return [
-        f"Of the {len(sample):,} {sample.role} showers the first {limit:,} are used where single showers are "
+        f"Of the {len(sample):,} {sample.role} showers {limit:,}, drawn at random, are used where single showers are "
         "needed (classifiers, precision, neighbours); features, profiles and averages use all."
         for sample in samples
         if len(sample) > (limit := _limit(sample))
@@ -314,5 +316,5 @@ def _limit(sample: Sample) -> int:
     return _MAX_BYTES // (4 * sample.geometry.n_voxels)
 
 
-def _load(sample: Sample) -> Showers:
-    return sample.load(min(len(sample), _limit(sample)))
+def _load(sample: Sample, seed: int) -> Showers:
+    return sample.load(_limit(sample), seed=derive_seed(seed, "in memory", sample.role))

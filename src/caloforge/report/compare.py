@@ -9,7 +9,7 @@ from uuid import uuid4
 import numpy as np
 
 from caloforge import __version__
-from caloforge.errors import ConfigError, OutputError
+from caloforge.errors import CaloForgeError, ConfigError, OutputError
 from caloforge.files import explain_os_error
 from caloforge.geometry import Geometry
 from caloforge.plotting import draw_overlay
@@ -20,7 +20,7 @@ from caloforge.report.naming import reference_name
 from caloforge.report.page import environment
 from caloforge.report.plain import plain, write_json
 from caloforge.report.restore import feature_of
-from caloforge.report.schema import COMPARISON_SCHEMA, REPORT_FILE, SCHEMA_VERSION, load_report
+from caloforge.report.schema import COMPARISON_SCHEMA, PAGE, PLOTS, REPORT_FILE, SCHEMA_VERSION, load_report
 
 __all__ = ["compare_reports"]
 
@@ -60,19 +60,29 @@ def compare_reports(
     labels = _unique(names or [_name(Path(path)) for path in reports])
     loaded = dict(zip(labels, (load_report(path) for path in reports), strict=True))
     _check_geometries(loaded)
-    columns, table = _table(loaded)
-    features = _features(loaded)
-    result = {
-        "schema": COMPARISON_SCHEMA,
-        "schema_version": SCHEMA_VERSION,
-        "caloforge": __version__,
-        "reports": {name: str(path) for name, path in zip(loaded, reports, strict=True)},
-        "notes": _notes(loaded),
-        "columns": columns,
-        "rows": table,
-        "features": features,
-    }
-    _write(result, loaded, output, overwrite=overwrite)
+    try:
+        columns, table = _table(loaded)
+        features = _features(loaded)
+        result = {
+            "schema": COMPARISON_SCHEMA,
+            "schema_version": SCHEMA_VERSION,
+            "caloforge": __version__,
+            "reports": {name: str(path) for name, path in zip(loaded, reports, strict=True)},
+            "notes": _notes(loaded),
+            "columns": columns,
+            "rows": table,
+            "features": features,
+        }
+        overlaid = _overlaid(loaded, features)
+        reference = _reference_name(loaded)
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as err:
+        if isinstance(err, CaloForgeError):
+            raise
+        raise ConfigError(
+            f"One of the reports {', '.join(labels)} lacks what every report has, or is damaged "
+            f"({type(err).__name__}: {err}); evaluate those showers again."
+        ) from err
+    _write(result, overlaid, reference, output, overwrite=overwrite)
     return result
 
 
@@ -82,7 +92,13 @@ def _name(path: Path) -> str:
 
 
 def _unique(names: Sequence[str]) -> list[str]:
-    return [name if names.count(name) == 1 else f"{name} ({k + 1})" for k, name in enumerate(names)]
+    found: list[str] = []
+    for name in names:
+        number, candidate = 1, name
+        while candidate in found or (candidate == name and names.count(name) > 1):
+            candidate, number = f"{name} ({number})", number + 1
+        found.append(candidate)
+    return found
 
 
 def _check_geometries(loaded: Mapping[str, Mapping[str, Any]]) -> None:
@@ -184,22 +200,23 @@ def _reference_name(loaded: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def _write(
-    result: dict[str, Any], loaded: Mapping[str, Mapping[str, Any]], output: Path, *, overwrite: bool
+    result: dict[str, Any], overlaid: dict[str, list[Any]], reference: str, output: Path, *, overwrite: bool
 ) -> None:
     part = output.with_name(f".{output.name}.{uuid4().hex[:8]}.part")
-    overlaid = _overlaid(loaded, result["features"])
     if not all(overlaid.values()):
         result["notes"].append(
             "No feature has the same bins in all reports (their references differ), so there is no overlay."
         )
     try:
-        (part / "plots").mkdir(parents=True)
+        (part / PLOTS).mkdir(parents=True)
         images = {}
         if all(overlaid.values()):
-            figure = draw_overlay(overlaid, reference_name=_reference_name(loaded))
-            images["overlay"] = write_figure(figure, part / "plots" / "overlay")
+            # A dollar would begin a formula in a legend.
+            named = {name.replace("$", r"\$"): rows for name, rows in overlaid.items()}
+            figure = draw_overlay(named, reference_name=reference)
+            images["overlay"] = write_figure(figure, part / PLOTS / "overlay")
         page = environment().get_template("compare.html").render(result=result, images=images)
-        (part / "report.html").write_text(page, encoding="utf-8")
+        (part / PAGE).write_text(page, encoding="utf-8")
         write_json(plain(result), part / REPORT_FILE)
         replace_folder(part, output, overwrite=overwrite)
     except OSError as err:

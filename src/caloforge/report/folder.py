@@ -6,7 +6,7 @@ from uuid import uuid4
 
 from caloforge.errors import OutputError
 from caloforge.report.plain import read_json
-from caloforge.report.schema import REPORT_FILE
+from caloforge.report.schema import PAGE, PLOTS, REPORT_FILE
 
 __all__ = ["check_folder", "replace_folder"]
 
@@ -26,8 +26,23 @@ def check_folder(folder: Path, *, overwrite: bool) -> None:
                 raise OutputError(folder, "is a folder with other things in it; choose another name.")
             if not overwrite:
                 raise OutputError(folder, "exists already; choose another name or pass --overwrite.")
+            if foreign := _foreign(folder):
+                raise OutputError(
+                    folder,
+                    f"is a report, but holds something else, too ({foreign}), which would be lost; move it away, or "
+                    "choose another name.",
+                )
     if not folder.absolute().parent.is_dir():
         raise OutputError(folder, f"the folder {folder.parent} does not exist; create it first.")
+
+
+def _foreign(folder: Path) -> str | None:
+    """Something in a report's folder that no report has."""
+    plots = folder / PLOTS
+    strange = [path for path in folder.iterdir() if path.name not in (REPORT_FILE, PAGE, PLOTS)]
+    if plots.is_dir():
+        strange += [path for path in plots.iterdir() if path.suffix not in (".png", ".pdf")]
+    return str(strange[0].relative_to(folder)) if strange else None
 
 
 def _is_report(path: Path) -> bool:

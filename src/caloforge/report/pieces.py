@@ -1,7 +1,9 @@
 """Finished pieces of an evaluation on disk, so that one that was interrupted goes on where it was."""
 
+import contextlib
 import hashlib
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from time import perf_counter
@@ -10,7 +12,13 @@ from typing import Any, final
 from caloforge.files import explain_os_error
 from caloforge.report.plain import plain, read_json, write_json
 
-__all__ = ["Pieces"]
+__all__ = ["CLASSIFIERS", "Pieces"]
+
+CLASSIFIERS = "classifiers"
+"""Folder in it where the classifier tests keep their finished trainings."""
+_OURS = re.compile(
+    r"[\w-]+-[0-9a-f]{16}\.json|training-[0-9a-f]{16}-\d{3}\.(json|safetensors)|\..+\.part", re.ASCII
+)
 
 
 @final
@@ -45,6 +53,15 @@ class Pieces:
             write_json(kept, path)
         self.seconds[name] = round(kept["seconds"], 3)
         return kept["result"]
+
+    def remove(self) -> None:
+        """Remove what evaluations have written here; somebody else's files stay, and then the folder, too."""
+        for folder in (self.folder / CLASSIFIERS, self.folder):
+            with contextlib.suppress(OSError):
+                for path in folder.iterdir():
+                    if _OURS.fullmatch(path.name) and path.is_file():
+                        path.unlink()
+                folder.rmdir()
 
 
 def _digest(key: Any) -> str:

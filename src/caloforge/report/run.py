@@ -24,8 +24,8 @@ from caloforge.report.page import render_page
 from caloforge.report.pieces import Pieces
 from caloforge.report.plain import plain, write_json
 from caloforge.report.published import challenge_metrics, rank
-from caloforge.report.samples import Sample, check_pair, open_sample, overlap
-from caloforge.report.schema import REPORT_FILE, SCHEMA, SCHEMA_VERSION
+from caloforge.report.samples import Sample, check_independent, check_pair, open_sample, overlap
+from caloforge.report.schema import PAGE, PLOTS, REPORT_FILE, SCHEMA, SCHEMA_VERSION
 from caloforge.report.settings import EvaluationSettings
 from caloforge.report.verdict import verdict
 from caloforge.showers import Showers
@@ -88,7 +88,7 @@ def evaluate(
         samples.append(find(second_reference, role="second reference"))
     if settings.overlap:
         samples = overlap(samples)
-    notes = list(dict.fromkeys(note for first in (0, 2) for note in _notes(samples, first)))
+    notes = _check(samples, settings)
     notes += memory_notes(samples)
     check_device(settings.device)
     leakage = check_leakage(
@@ -120,15 +120,25 @@ def evaluate(
     report["ranking"] = plain(
         rank(samples[1].geometry.name, challenge_metrics(report), n_showers=min(map(len, samples[:2])))
     )
+    report["notes"] += dict.fromkeys(
+        note for test in report["classifiers"] for note in test["result"]["notes"]
+    )
     report["verdict"] = verdict(report)
     report["times_s"] = pieces.seconds
     write_report(report, output, overwrite=overwrite, begin=begin, on_step=on_step)
-    shutil.rmtree(pieces.folder, ignore_errors=True)
+    pieces.remove()
     return report
 
 
-def _notes(samples: list[Sample], first: int) -> list[str]:
-    return check_pair(samples[first], samples[1]) if first < len(samples) else []
+def _check(samples: list[Sample], settings: EvaluationSettings) -> list[str]:
+    """Every sample against every other; what is odd but possible, in words."""
+    generated, reference, *second = samples
+    notes = []
+    for sample in (generated, *second):
+        notes += check_pair(sample, reference, allow_shared=settings.allow_leakage)
+    for sample in second:  # the same showers as sample and as floor would hide any difference
+        notes += check_independent(generated, sample, allow_shared=settings.allow_leakage)
+    return list(dict.fromkeys(notes))
 
 
 def write_report(
@@ -142,14 +152,14 @@ def write_report(
     """Draw, render, write beside ``output`` and rename: the folder is whole or not there."""
     part = output.with_name(f".{output.name}.{uuid4().hex[:8]}.part")
     try:
-        (part / "plots").mkdir(parents=True)
+        (part / PLOTS).mkdir(parents=True)
         images = draw_figures(
             report,
-            part / "plots",
+            part / PLOTS,
             on_figure=lambda done, total: on_step("figures", done, total),
         )
         report["times_s"]["all"] = round(perf_counter() - begin, 3)
-        (part / "report.html").write_text(render_page(report, images), encoding="utf-8")
+        (part / PAGE).write_text(render_page(report, images), encoding="utf-8")
         write_json(report, part / REPORT_FILE)
         replace_folder(part, output, overwrite=overwrite)
     except OSError as err:

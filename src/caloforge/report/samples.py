@@ -3,6 +3,7 @@
 import functools
 import hashlib
 import re
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +13,12 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from caloforge import io
-from caloforge.errors import EnergyRangeError, SameSampleError, ValueRangeError
+from caloforge.errors import (
+    EnergyRangeError,
+    ImplausibleEnergyWarning,
+    SameSampleError,
+    ValueRangeError,
+)
 from caloforge.evaluation.challenge import challenge_threshold
 from caloforge.geometry import Geometry
 from caloforge.io.digests import shower_digests
@@ -20,7 +26,7 @@ from caloforge.io.source import check_range, open_source
 from caloforge.showers import Showers
 from caloforge.units import GeV, keV
 
-__all__ = ["Sample", "check_pair", "open_sample", "overlap", "split_slice"]
+__all__ = ["Sample", "check_independent", "check_pair", "open_sample", "overlap", "split_slice"]
 
 _RARE = 1e-6
 """A difference that two samples of one spectrum show less often than this is one of the spectra."""
@@ -93,14 +99,18 @@ class Sample:
             if len(chunk):
                 yield chunk.above(self.threshold) if self.threshold > 0 else chunk
 
-    def load(self, limit: int | None = None) -> Showers:
-        """The first ``limit`` showers that count, in memory; all by default."""
-        parts, n = [], 0
+    def load(self, limit: int | None = None, *, seed: int = 0) -> Showers:
+        """The showers that count, in memory; ``limit`` of them at most, drawn at random, in their order."""
+        n = len(self)
+        wanted = np.ones(n, dtype=bool)
+        if limit is not None and limit < n:
+            # Not the first: a file may be sorted.
+            wanted[:] = False
+            wanted[np.random.default_rng(seed).choice(n, size=limit, replace=False)] = True
+        parts, position = [], 0
         for chunk in self.chunks():
-            parts.append(chunk if limit is None else chunk[: limit - n])
-            n += len(parts[-1])
-            if n == limit:
-                break
+            parts.append(chunk[wanted[position : position + len(chunk)]])
+            position += len(chunk)
         return Showers.concatenate(parts)
 
     @functools.cached_property
@@ -112,7 +122,9 @@ class Sample:
         """One shower, by its number among those that count."""
         where = self.start + int(np.flatnonzero(self.kept)[index])
         if isinstance(self.source, Path):
-            found = io.read(self.source, geometry=self.geometry, start=where, stop=where + 1)
+            with warnings.catch_warnings():  # the median of a single shower says nothing about units
+                warnings.simplefilter("ignore", ImplausibleEnergyWarning)
+                found = io.read(self.source, geometry=self.geometry, start=where, stop=where + 1)
         else:
             found = self.source[where : where + 1]
         return found.above(self.threshold)
@@ -128,7 +140,7 @@ class Sample:
     @functools.cached_property
     def fingerprint(self) -> str:
         """What the results depend on: energies, the source's identity, slice and threshold."""
-        text = f"{self.start}:{self.stop}:{self.threshold!r}:{self.e_inc_range!r}"
+        text = f"{self.start}:{self.stop}:{self.threshold!r}:{self.e_inc_range!r}:{self.geometry.to_dict()!r}"
         found = hashlib.sha256(text.encode())
         found.update(np.ascontiguousarray(self.e_inc_all).tobytes())
         if isinstance(self.source, Path):
@@ -222,15 +234,16 @@ def default_threshold(geometry: Geometry) -> float:
     return 1 * keV if official is None else official
 
 
-def check_pair(first: Sample, second: Sample) -> list[str]:
+def check_pair(first: Sample, second: Sample, *, allow_shared: bool = False) -> list[str]:
     """Refuse what cannot be compared; say in words what is odd but possible.
 
     Args:
         first: The generated sample, or a second reference.
         second: The reference.
+        allow_shared: Go on although showers are in both, and say so.
 
     Raises:
-        ValueRangeError: All showers of a sample are empty.
+        ValueRangeError: All showers of a sample are empty, or it has too few.
         GeometryMismatchError: The samples have different voxels.
         SameSampleError: Showers are in both.
         EnergyRangeError: The incident energies cover different ranges.
@@ -239,9 +252,10 @@ def check_pair(first: Sample, second: Sample) -> list[str]:
         first.geometry, mine=f"The {second.role} sample", theirs=f"the {first.role} one"
     )
     _check_different(first, second)
-    _check_ranges(first, second)
-    _check_disjoint(first, second)
-    notes = [note for sample in (first, second) if (note := _check_empty(sample))]
+    if first.e_inc_range is None:  # once cut to the common range there is nothing more to cut
+        _check_ranges(first, second)
+    notes = check_independent(first, second, allow_shared=allow_shared)
+    notes += [note for sample in (first, second) if (note := _check_empty(sample))]
     if len(first) != len(second):
         notes.append(
             f"The samples have different sizes: {len(first):,} {first.role} and {len(second):,} {second.role} "
@@ -254,6 +268,26 @@ def check_pair(first: Sample, second: Sample) -> list[str]:
             "(caloforge generate --energies LOW:HIGH --spectrum uniform or log-uniform)."
         )
     return notes
+
+
+def check_independent(first: Sample, second: Sample, *, allow_shared: bool) -> list[str]:
+    """Refuse two samples with showers in common; a remark if that is allowed.
+
+    Raises:
+        SameSampleError: They have.
+    """
+    _check_different(first, second)
+    if not (n := _n_shared(first, second)):
+        return []
+    words = (
+        f"{first.name} ({first.role}) and {second.name} ({second.role}) hold the same showers, {n:,} of them"
+    )
+    if not allow_shared:
+        raise SameSampleError(
+            f"{words}; a number from showers that are on both sides means nothing. Give other showers, or accept it "
+            "(--allow-leakage)."
+        )
+    return [f"{words}; that was allowed (--allow-leakage)."]
 
 
 def overlap(samples: list[Sample]) -> list[Sample]:
@@ -284,14 +318,6 @@ def _check_different(first: Sample, second: Sample) -> None:
             f"The {first.role} and the {second.role} sample are the same showers of {first.name}; every number "
             "would be perfect and mean nothing. Give other showers, or parts of the file that do not overlap: "
             f"'{first.name}[0:1000]' and '{first.name}[1000:2000]'."
-        )
-
-
-def _check_disjoint(first: Sample, second: Sample) -> None:
-    if n := _n_shared(first, second):
-        raise SameSampleError(
-            f"{first.name} ({first.role}) and {second.name} ({second.role}) hold the same showers, {n:,} of them; "
-            "a number from showers that are on both sides means nothing."
         )
 
 
@@ -329,7 +355,7 @@ def _check_ranges(first: Sample, second: Sample) -> None:
     """Too many showers of one sample lie beyond all of the other's for one spectrum to be plausible."""
     for one, other in ((first, second), (second, first)):
         low, high = other.e_inc.min(), other.e_inc.max()
-        allowed = 1 - _RARE ** (1 / len(other))
+        allowed = 1 - _RARE ** (1 / len(np.unique(other.e_inc)))  # repeated energies tell nothing new
         beyond = max(np.mean(one.e_inc < low), np.mean(one.e_inc > high))
         if beyond > allowed:
             common = max(first.e_inc.min(), second.e_inc.min()), min(first.e_inc.max(), second.e_inc.max())

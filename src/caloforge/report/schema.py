@@ -6,13 +6,15 @@ from typing import Any, Final
 from caloforge.errors import FileFormatError
 from caloforge.report.plain import read_json
 
-__all__ = ["COMPARISON_SCHEMA", "REPORT_FILE", "SCHEMA", "SCHEMA_VERSION", "load_report"]
+__all__ = ["COMPARISON_SCHEMA", "PAGE", "PLOTS", "REPORT_FILE", "SCHEMA", "SCHEMA_VERSION", "load_report"]
 
 SCHEMA: Final = "caloforge-report"
 COMPARISON_SCHEMA: Final = "caloforge-comparison"
 SCHEMA_VERSION: Final = 1
 """Raised when a field changes its meaning or goes; a new field does not raise it."""
 REPORT_FILE: Final = "report.json"
+PAGE: Final = "report.html"
+PLOTS: Final = "plots"
 
 _NEEDED = {"samples": dict, "settings": dict, "geometry": dict, "features": list, "verdict": dict}
 
@@ -30,7 +32,7 @@ def load_report(path: str | Path) -> dict[str, Any]:
         data = read_json(path)
     except OSError as err:
         raise FileFormatError(path, f"cannot be read: {err.strerror}.") from err
-    except ValueError as err:
+    except (ValueError, RecursionError) as err:
         raise FileFormatError(path, f"is not valid JSON: {err}.") from err
     if not isinstance(data, dict) or data.get("schema") != SCHEMA:
         raise FileFormatError(path, "is no report of caloforge evaluate.")
