@@ -35,7 +35,7 @@ def gev(*values: float) -> tuple[float, ...]:
 
 
 SAMPLES: dict[str, tuple[str, str, int, EnergySource, str, int]] = {
-    "e50": ("calogan", "e+", 400, Spectrum(low=45 * GeV, high=55 * GeV), "em", 12),
+    "e50": ("calogan", "e+", 1200, Spectrum(low=45 * GeV, high=55 * GeV), "em", 12),
     "scan": ("calogan", "e+", 400, DiscreteEnergies(gev(5, 10, 20, 50, 100)), "FTFP_BERT", 14),
     "argon": ("calogan, argon only", "e+", 400, DiscreteEnergies(gev(5, 10, 20, 50, 100)), "FTFP_BERT", 14),
     "pi20": ("calogan", "pi+", 600, Spectrum(low=20 * GeV, high=20 * GeV), "FTFP_BERT", 11),

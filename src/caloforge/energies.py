@@ -1,6 +1,6 @@
 """Incident energies of a sample: from a spectrum, a scan, or given; each a pure function of the index."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal, final
 
 import numpy as np
@@ -47,7 +47,7 @@ class Spectrum:
 
     def facts(self) -> dict[str, Any]:
         """What determines the energies, as JSON data; for provenance, and to tell whether two sources agree."""
-        return asdict(self)
+        return {"low_MeV": self.low, "high_MeV": self.high, "shape": self.shape}
 
 
 @final
@@ -74,7 +74,7 @@ class DiscreteEnergies:
 
     def facts(self) -> dict[str, Any]:
         """What determines the energies, as JSON data."""
-        return {"values": list(self.values)}
+        return {"values_MeV": list(self.values)}
 
 
 @final

@@ -1,5 +1,7 @@
 """Geant4's data sets are found, or their lack is explained, before Geant4 starts."""
 
+import shutil
+
 import pytest
 
 from caloforge.simulation.data import DOWNLOAD_COMMAND, Geant4DataError, find_data
@@ -7,11 +9,19 @@ from caloforge.simulation.data import DOWNLOAD_COMMAND, Geant4DataError, find_da
 SETS = ("G4EMLOW8.8", "G4PARTICLEXS4.2", "PhotonEvaporation6.1.2", "G4ENSDFSTATE3.0", "G4SAIDDATA2.0")
 
 
+def make_sets(folder):
+    """As much of the official sets as is looked at."""
+    for name in SETS:
+        (folder / name).mkdir(parents=True)
+    (folder / "G4EMLOW8.8" / "livermore").mkdir()
+    (folder / "G4EMLOW8.8" / "brem_SB").mkdir()
+    (folder / "G4PARTICLEXS4.2" / "neutron").mkdir()
+    (folder / "G4ENSDFSTATE3.0" / "ENSDFSTATE.dat").touch()
+
+
 @pytest.fixture
 def official(tmp_path):
-    for name in SETS:
-        (tmp_path / name).mkdir()
-    (tmp_path / "G4EMLOW8.8" / "livermore").mkdir()
+    make_sets(tmp_path)
     return tmp_path
 
 
@@ -23,7 +33,7 @@ def test_folder_of_sets(official):
 
 
 def test_the_newest_version_is_taken(official):
-    (official / "G4EMLOW8.10").mkdir()
+    (official / "G4EMLOW8.10" / "brem_SB").mkdir(parents=True)
     assert find_data(official, environ={}).versions["G4EMLOW"] == "8.10"
 
 
@@ -33,18 +43,15 @@ def test_common_folder_by_variable(official):
 
 def test_where_geant4_pybind_downloads(official, monkeypatch, tmp_path):
     home = tmp_path / "home"
-    home.mkdir()
     official_home = home / ".geant4_pybind"
-    official_home.mkdir()
-    for name in SETS:
-        (official_home / name).mkdir()
+    make_sets(official_home)
     monkeypatch.setenv("HOME", str(home))
     assert find_data(environ={}).folders["G4EMLOW"] == str(official_home / "G4EMLOW8.8")
 
 
 def test_single_variables_come_before_the_common_folder(official, tmp_path):
     own = tmp_path / "own" / "EMLOW"
-    own.mkdir(parents=True)
+    (own / "brem_SB").mkdir(parents=True)
     data = find_data(environ={"GEANT4_DATA_DIR": str(official), "G4LEDATA": str(own)})
     assert data.folders["G4EMLOW"] == str(own)
     assert data.versions["G4EMLOW"] == "reduced"
@@ -52,7 +59,7 @@ def test_single_variables_come_before_the_common_folder(official, tmp_path):
 
 
 def test_missing_sets_are_named_with_the_command_that_gets_them(official):
-    (official / "G4PARTICLEXS4.2").rmdir()
+    shutil.rmtree(official / "G4PARTICLEXS4.2")
     with pytest.raises(Geant4DataError) as caught:
         find_data(official, environ={})
     message = str(caught.value)
@@ -69,10 +76,17 @@ def test_nothing_at_all(monkeypatch, tmp_path):
 
 
 def test_high_precision_lists_need_a_set_more(official):
-    with pytest.raises(Geant4DataError, match="G4NDL"):
+    with pytest.raises(Geant4DataError, match=r"G4NDL .*RadioactiveDecay"):
         find_data(official, physics="FTFP_BERT_HP", environ={})
 
 
 def test_a_variable_that_names_no_folder(tmp_path):
     with pytest.raises(Geant4DataError, match=r"G4LEDATA names .* is no folder"):
         find_data(environ={"G4LEDATA": str(tmp_path / "gone")})
+
+
+@pytest.mark.parametrize("name", ["G4EMLOW8.8/brem_SB", "G4PARTICLEXS4.2/neutron"])
+def test_a_folder_that_is_another_thing(official, name):
+    (official / name).rmdir()
+    with pytest.raises(Geant4DataError, match=f"it has no {name.partition('/')[2]}"):
+        find_data(official, environ={})

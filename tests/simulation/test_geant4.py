@@ -224,7 +224,7 @@ def test_the_file_says_how_it_was_made(tmp_path):
     assert known["geant4"].startswith("geant4-11-04")
     assert set(known["geant4_data"]["versions"]) >= {"G4EMLOW", "G4PARTICLEXS"}
     assert (known["particle"], known["physics"], known["production_cut_mm"]) == ("gamma", "em", 0.7)
-    assert known["energies"] == {"values": [50.0]}
+    assert known["energies"] == {"values_MeV": [50.0]}
     assert 0 < known["cpu_seconds"] < 60
 
 

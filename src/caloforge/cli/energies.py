@@ -43,6 +43,8 @@ def energy_source(energies: str, spectrum: str) -> "EnergySource":
         return Spectrum(low=bounds[0] * GeV, high=bounds[1] * GeV, shape=_SHAPES[spectrum])
     if set(energies) <= set("0123456789.:-+eE, ") and not Path(energies).exists():
         raise ConfigError(f"--energies {energies} is neither LOW:HIGH in GeV, such as 1:100, nor a file.")
+    if spectrum != "uniform":
+        raise ConfigError(f"--spectrum {spectrum} and a file of energies, {energies}, exclude each other.")
     return GivenEnergies(io.read_energies(energies))
 
 

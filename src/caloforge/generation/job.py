@@ -1,7 +1,7 @@
 """Long generation runs as shards: each a pure function of its index, see :mod:`caloforge.production`."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, final
@@ -87,14 +87,10 @@ class GenerationJob:
 
     def fingerprint(self) -> dict[str, Any]:
         """What must agree for shards of two runs to belong together."""
-        if isinstance(self.energies, GivenEnergies):
-            energies: Any = digest(self.energies.values[: self.n_showers].tobytes())
-        else:
-            energies = asdict(self.energies)
         return {
             "weights": digest(find_weights(self.weights).read_bytes()),
             "n_showers": self.n_showers,
-            "energies": energies,
+            "energies": self.energies.facts(),
             "seed": self.seed,
             "layout": self.layout,
             "compression": self.compression,

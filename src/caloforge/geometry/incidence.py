@@ -10,6 +10,8 @@ from caloforge.geometry.plain import check_keys, number, table
 
 __all__ = ["Incidence"]
 
+_STEEPEST = 80  # beyond it particles graze the front face instead of entering it
+
 
 @final
 @dataclass(frozen=True, kw_only=True)
@@ -17,7 +19,7 @@ class Incidence:
     """Direction and entry point of the primary particles; by default perpendicular, on the shower axis."""
 
     angle: float = 0.0
-    """Between the direction and the axis of the calorimeter, degrees, 0 to below 90."""
+    """Between the direction and the axis of the calorimeter, degrees, 0 to 80."""
     azimuth: float = 0.0
     """Of the direction about that axis, degrees; 0 leans towards x."""
     x: float = 0.0
@@ -30,8 +32,8 @@ class Incidence:
     def __post_init__(self) -> None:
         for name in ("angle", "azimuth", "x", "y", "spread"):
             object.__setattr__(self, name, number(getattr(self, name), f"incidence: {name}"))
-        if not 0 <= self.angle < 90:
-            raise ConfigError(f"incidence: angle must lie in 0 .. below 90 degrees, got {self.angle:g}.")
+        if not 0 <= self.angle <= _STEEPEST:
+            raise ConfigError(f"incidence: angle must lie in 0 .. {_STEEPEST} degrees, got {self.angle:g}.")
         if self.spread < 0:
             raise ConfigError(f"incidence: spread must not be negative, got {self.spread:g} mm.")
 

@@ -16,6 +16,7 @@ from caloforge.geometry.plain import check_keys, flag, integer, number, sequence
 __all__ = ["Box", "Cylinder", "Mixture", "Section", "Slab", "Stack"]
 
 MAX_REPEAT = 10_000
+_THINNEST = 1e-5  # mm
 _ELEMENT = re.compile(r"[A-Z][a-z]?")
 
 
@@ -41,6 +42,11 @@ class Slab:
     def __post_init__(self) -> None:
         text(self.material, "Slab: material")
         thickness = _positive(self.thickness, f"Slab of {self.material}: thickness", "mm")
+        if thickness < _THINNEST:
+            raise ConfigError(
+                f"Slab of {self.material}: thickness {thickness:g} mm is below {_THINNEST:g} mm, the least that can "
+                "be simulated."
+            )
         object.__setattr__(self, "thickness", thickness)
         flag(self.active, f"Slab of {self.material}: active")
 

@@ -9,6 +9,7 @@ import hashlib
 import importlib
 import logging
 import os
+import queue
 import threading
 import time
 from collections import defaultdict
@@ -151,11 +152,24 @@ def _connect(distributed: Any, scheduler: str | Path) -> Any:
         raise ConfigError(
             f"--scheduler {name} is neither an address, such as tcp://host:8786, nor a scheduler file."
         )
+    answers: queue.SimpleQueue[Any] = queue.SimpleQueue()
+
+    def connect() -> None:
+        try:
+            answers.put(distributed.Client(**where, timeout=_CONNECT_S, set_as_default=False))
+        except Exception as err:  # noqa: BLE001 - what answers there may be anything
+            answers.put(err)
+
+    # Dask's own time-out does not see somebody who takes the call and says nothing.
+    threading.Thread(target=connect, daemon=True).start()
     try:
-        return distributed.Client(**where, timeout=_CONNECT_S, set_as_default=False)
-    except (OSError, ValueError, KeyError) as err:
-        reason = " ".join(str(err).split())
-        raise ConfigError(f"No Dask scheduler answers at {name}: {reason}") from err
+        client = answers.get(timeout=2 * _CONNECT_S)
+    except queue.Empty:
+        client = TimeoutError(f"something listens there, but said nothing for {2 * _CONNECT_S} s")
+    if isinstance(client, Exception):
+        reason = " ".join(str(client).split()) or type(client).__name__
+        raise ConfigError(f"No Dask scheduler answers at {name}: {reason}") from client
+    return client
 
 
 def _check_workers(client: Any, order: Order) -> None:

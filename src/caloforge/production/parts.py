@@ -40,6 +40,8 @@ class PartsFolder:
     def beside(cls, output: Path) -> "PartsFolder":
         """The folder of an output; where that is a symbolic link, beside the file it points to."""
         target = real_path(output)
+        if not target.name:
+            raise OutputError(output, "is a folder; give the name of a file.")
         return cls(target.with_name(f"{target.name}.parts"))
 
     def shard(self, index: int) -> Path:

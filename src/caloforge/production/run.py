@@ -12,6 +12,7 @@ from pathlib import Path
 from caloforge.errors import ConfigError, OutputError
 from caloforge.files import check_output, explain_os_error, real_path
 from caloforge.production.job import ShardedJob
+from caloforge.production.lock import sole_run
 from caloforge.production.parts import PartsFolder
 from caloforge.production.shards import write_shard, write_whole
 from caloforge.production.supervision import Order
@@ -64,6 +65,28 @@ def run_job(
         return job.output
     _check_output(job, parts, resume=resume, overwrite=overwrite)
     job.check()
+    with sole_run(job.output):
+        return _run(
+            job,
+            parts,
+            workers=workers,
+            scheduler=scheduler,
+            resume=resume,
+            overwrite=overwrite,
+            on_showers=on_showers,
+        )
+
+
+def _run(
+    job: ShardedJob,
+    parts: PartsFolder,
+    *,
+    workers: int,
+    scheduler: str | Path | None,
+    resume: bool,
+    overwrite: bool,
+    on_showers: Callable[[int], None],
+) -> Path:
     parts.open(job.fingerprint(), resume=resume, overwrite=overwrite)
     finished = {shard for shard in parts.shards() if shard < job.n_shards}
     missing = (shard for shard in range(job.n_shards) if shard not in finished)  # may be very many

@@ -1,10 +1,12 @@
 """One shard to a file, and the shards to the output; the provenances are joined with the showers."""
 
-from collections.abc import Callable, Sequence
+import contextlib
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from caloforge.errors import CaloForgeError
+from caloforge.errors import CaloForgeError, ImplausibleEnergyWarning
 from caloforge.io import ShowerWriter, read_chunks
 from caloforge.production.crashes import Crash, attempts_after, replaced_events
 from caloforge.production.job import ShardedJob, ShardWorker
@@ -27,9 +29,12 @@ def write_shard(
     on_showers: Callable[[int], None] = lambda n: None,
 ) -> None:
     """Make one shard and write it whole."""
-    with ShowerWriter(
-        path, job.geometry, layout=job.layout, compression=job.compression, overwrite=True
-    ) as writer:
+    with (
+        ShowerWriter(
+            path, job.geometry, layout=job.layout, compression=job.compression, overwrite=True
+        ) as writer,
+        _own_units(),
+    ):
         provenance: dict[str, Any] | None = None
         for showers in worker.showers(shard, attempts_after(crashes), on_unit):
             writer.append(showers)
@@ -47,9 +52,12 @@ def write_shard(
 
 def write_whole(job: ShardedJob, parts: PartsFolder, *, path: Path) -> None:
     """One file from all shards."""
-    with ShowerWriter(
-        path, job.geometry, layout=job.layout, compression=job.compression, overwrite=True
-    ) as writer:
+    with (
+        ShowerWriter(
+            path, job.geometry, layout=job.layout, compression=job.compression, overwrite=True
+        ) as writer,
+        _own_units(),
+    ):
         provenance: dict[str, Any] | None = None
         for shard in range(job.n_shards):
             of_shard: dict[str, Any] = {}
@@ -58,6 +66,14 @@ def write_whole(job: ShardedJob, parts: PartsFolder, *, path: Path) -> None:
                 of_shard = chunk.provenance
             provenance = _joined(job, provenance, of_shard)
         writer.provenance = provenance
+
+
+@contextlib.contextmanager
+def _own_units() -> Iterator[None]:
+    """Few showers of ours may look odd, but not for a wrong unit; whoever reads the whole is told if it does."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ImplausibleEnergyWarning)
+        yield
 
 
 def _joined(job: ShardedJob, first: dict[str, Any] | None, second: dict[str, Any]) -> dict[str, Any]:

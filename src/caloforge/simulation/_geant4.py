@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import signal
 from typing import Any
 
 from caloforge.errors import MissingExtraError
@@ -25,6 +26,7 @@ def import_geant4(purpose: str = "simulating with Geant4") -> Any:
         MissingExtraError: The extra ``geant4`` is not installed.
     """
     unset = _DATA not in os.environ
+    before = _hold_interrupts()  # in the middle of loading, an interrupt would be lost, or break it
     if unset:
         os.environ[_DATA] = os.devnull
     try:
@@ -36,3 +38,11 @@ def import_geant4(purpose: str = "simulating with Geant4") -> Any:
     finally:
         if unset:
             del os.environ[_DATA]
+        if before is not None:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _hold_interrupts() -> Any:
+    if not hasattr(signal, "pthread_sigmask"):
+        return None
+    return signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})

@@ -28,8 +28,12 @@ _VARIABLES: Final = {
     "G4SAIDDATA": "G4SAIDXSDATA",
 }
 """Sets that every physics list on offer needs, with their variables."""
-_VARIABLES_HP: Final = {"G4NDL": "G4NEUTRONHPDATA"}
+_VARIABLES_HP: Final = {"G4NDL": "G4NEUTRONHPDATA", "RadioactiveDecay": "G4RADIOACTIVEDATA"}
 """And those of lists with high-precision neutrons (``..._HP``)."""
+
+
+_TELLING: Final = {"G4EMLOW": "brem_SB", "G4PARTICLEXS": "neutron", "G4ENSDFSTATE": "ENSDFSTATE.dat"}
+"""A part of a set that Geant4 opens at once, and aborts without."""
 
 
 class Geant4DataError(CaloForgeError, FileNotFoundError):
@@ -133,6 +137,12 @@ def _complete(found: dict[str, str], needed: Mapping[str, str], *, source: str, 
             f"Fetch the official ones (about 2 GB) with: {DOWNLOAD_COMMAND} ; or, where they lie elsewhere, set "
             "these variables or give their folder with --geant4-data DIR."
         )
+    for name, part in _TELLING.items():
+        if not (Path(found[name]) / part).exists():
+            raise Geant4DataError(
+                f"{found[name]} is not the Geant4 data set {name}: it has no {part}. Correct the variable "
+                f"{needed[name]}, or fetch the official sets (about 2 GB) with: {DOWNLOAD_COMMAND}"
+            )
     return DataSets(folders=found, source=source)
 
 

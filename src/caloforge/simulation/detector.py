@@ -15,12 +15,13 @@ import numpy as np
 from jaxtyping import Float
 
 from caloforge.errors import ConfigError
-from caloforge.geometry import Box, CartesianGrid, Geometry, PolarGrid
+from caloforge.geometry import Box, CartesianGrid, Geometry, Incidence, PolarGrid
 from caloforge.simulation.materials import build_materials
 from caloforge.simulation.plates import Plate, plates, required_stack
 
-__all__ = ["Detector", "check_outline"]
+__all__ = ["Detector", "check_aim", "check_outline"]
 
+_MAX_CELLS = 2_000_000  # about 2 GB in every process
 _AROUND = 10.0  # mm of vacuum; the primary particle starts there
 _TOUCHING = 1e-6  # mm
 
@@ -45,6 +46,36 @@ def check_outline(geometry: Geometry) -> None:
             )
 
 
+def check_number_of_cells(geometry: Geometry) -> None:
+    """Raise :class:`ConfigError` where Geant4 would need hours and many GB to set up its volumes."""
+    pieces = {(p.material, p.thickness, p.layer) for p in plates(geometry) if p.layer is not None}
+    n = sum(
+        grid.n_voxels
+        for *_, layer in pieces
+        if isinstance(grid := geometry.layers[layer].grid, CartesianGrid) or grid.n_alpha == 1
+    )
+    if n > _MAX_CELLS:
+        raise ConfigError(
+            f"Geometry {geometry.name!r} needs {n:,} cells in Geant4, more than {_MAX_CELLS:,}; make the voxels "
+            "larger, or divide the calorimeter."
+        )
+
+
+def check_aim(geometry: Geometry, aim: Incidence) -> None:
+    """Raise :class:`ConfigError` where particles could miss the front face."""
+    outline = required_stack(geometry).outline
+    x, y = abs(aim.x) + aim.spread, abs(aim.y) + aim.spread
+    if isinstance(outline, Box):
+        outside = max(x - outline.width_x / 2, y - outline.width_y / 2)
+    else:
+        outside = math.hypot(x, y) - outline.radius
+    if outside > 0:
+        raise ConfigError(
+            f"Geometry {geometry.name!r}: entries up to {x:g} mm in x and {y:g} mm in y, with their spread, lie "
+            f"{outside:g} mm outside the front face; aim at it."
+        )
+
+
 @final
 class Detector:
     """The volumes and scorers of a geometry; one per process, before Geant4 is initialised.
@@ -63,6 +94,7 @@ class Detector:
         self._stack = required_stack(geometry)
         self._plates = plates(geometry)
         check_outline(geometry)
+        check_number_of_cells(geometry)
         self._cells: dict[str, list[Any]] = {"placed": [], "replica": []}
         self._slots = _Slots(geometry)
         self._kept: list[Any] = []  # Geant4 does not own what Python makes

@@ -57,6 +57,7 @@ class Geant4:
         physics: Name of the physics list.
         cut: Production cut, mm.
         direction: Unit vector of the primaries; z points into the calorimeter.
+        on_abort: Called at the end of an event that Geant4 has aborted, before the next one begins.
 
     Raises:
         MissingExtraError: The extra ``geant4`` is not installed.
@@ -72,6 +73,7 @@ class Geant4:
         physics: str = "FTFP_BERT",
         cut: float = 0.7,
         direction: tuple[float, float, float] = (0.0, 0.0, 1.0),
+        on_abort: Callable[[], None] = lambda: None,
     ) -> None:
         check_physics(physics, particle)
         g4 = import_geant4()
@@ -86,7 +88,7 @@ class Geant4:
         self._physics = build_physics(g4, physics)
         g4.G4EmParameters.Instance().SetVerbose(0)
         g4.G4HadronicParameters.Instance().SetVerboseLevel(0)
-        self._actions = classes.actions(pdg_id(particle), direction, self._detector)
+        self._actions = classes.actions(pdg_id(particle), direction, self._detector, on_abort)
         for part in (self._construction, self._physics, self._actions):
             self._manager.SetUserInitialization(part)
         self._manager.Initialize()
@@ -168,26 +170,35 @@ def _user_classes(g4: Any) -> _UserClasses:
             self.gun.GeneratePrimaryVertex(event)
 
     class Recorder(g4.G4UserEventAction):  # type: ignore[misc]
-        def __init__(self, detector: Detector) -> None:
+        def __init__(self, detector: Detector, on_abort: Callable[[], None]) -> None:
             super().__init__()
-            self.detector = detector
+            self.detector, self.on_abort = detector, on_abort
             self.results: list[tuple[Any, float]] = []
 
         def BeginOfEventAction(self, event: Any) -> None:
             self.begin = time.process_time()
 
         def EndOfEventAction(self, event: Any) -> None:
-            voxels = None if event.IsAborted() else self.detector.collect(event)
+            aborted = event.IsAborted()
+            if aborted:
+                self.on_abort()
+            voxels = None if aborted else self.detector.collect(event)
             self.results.append((voxels, time.process_time() - self.begin))
 
     class Actions(g4.G4VUserActionInitialization):  # type: ignore[misc]
-        def __init__(self, pdg: int, direction: tuple[float, float, float], detector: Detector) -> None:
+        def __init__(
+            self,
+            pdg: int,
+            direction: tuple[float, float, float],
+            detector: Detector,
+            on_abort: Callable[[], None],
+        ) -> None:
             super().__init__()
-            self.pdg, self.direction, self.detector = pdg, direction, detector
+            self.pdg, self.direction, self.detector, self.on_abort = pdg, direction, detector, on_abort
 
         def Build(self) -> None:
             self.generator = Generator(self.pdg, self.direction)
-            self.recorder = Recorder(self.detector)
+            self.recorder = Recorder(self.detector, self.on_abort)
             self.SetUserAction(self.generator)
             self.SetUserAction(self.recorder)
 

@@ -17,7 +17,7 @@ from caloforge.seeding import MAX_SEED, MAX_SHOWERS, check_whole, derive_seed, s
 from caloforge.showers import Showers
 from caloforge.simulation._geant4 import import_geant4
 from caloforge.simulation.data import DataSets, find_data
-from caloforge.simulation.detector import check_outline
+from caloforge.simulation.detector import check_aim, check_number_of_cells, check_outline
 from caloforge.simulation.geant4 import Event, Geant4
 from caloforge.simulation.materials import build_materials
 from caloforge.simulation.particles import pdg_id
@@ -29,10 +29,12 @@ __all__ = ["SimulationJob"]
 
 _SHARD_ENERGY: Final = 10_000 * GeV  # about two minutes of one core
 _MAX_SHARD: Final = 100
+_LEAST_SHARDS: Final = 16
 _CUT_RANGE: Final = (1e-3, 1e3)
 """mm; below it Geant4's lowest energies decide, above it there is nothing left to cut."""
 _E_KIN_RANGE: Final = (1e-3, 1e8)
 """Of the standard physics, MeV: 1 keV to 100 TeV."""
+_ABORTED: Final = 70
 _BATCH: Final = 20
 """Showers in memory together, and between two signs of life of the progress bar."""
 
@@ -98,7 +100,8 @@ class SimulationJob:
     def shard_size(self) -> int:
         """Showers per shard: about two minutes of Geant4, at most 100."""
         _, greatest = self.energies.bounds()
-        return max(1, min(_MAX_SHARD, int(_SHARD_ENERGY / greatest)))
+        # Small samples in pieces, too, so that several workers have something to do.
+        return max(1, min(_MAX_SHARD, int(_SHARD_ENERGY / greatest), -(-self.n_showers // _LEAST_SHARDS)))
 
     @property
     def n_shards(self) -> int:
@@ -138,6 +141,8 @@ class SimulationJob:
         """
         plates(self.geometry)
         check_outline(self.geometry)
+        check_number_of_cells(self.geometry)
+        check_aim(self.geometry, self.aim)
         g4 = import_geant4()
         pdg_id(self.particle)
         if self.geometry.stack is not None:
@@ -176,6 +181,12 @@ class SimulationJob:
         return find_data(self.geant4_data, physics=self.physics)
 
 
+def _die() -> None:
+    """An event that Geant4 gives up is treated like one that crashes: tried again, then replaced, and listed."""
+    print("Geant4 aborted the event.", flush=True)  # noqa: T201 - into the log of the process
+    os._exit(_ABORTED)
+
+
 @final
 class _Worker:
     def __init__(self, job: SimulationJob) -> None:
@@ -188,6 +199,7 @@ class _Worker:
             physics=job.physics,
             cut=job.production_cut,
             direction=job.aim.direction,
+            on_abort=_die,
         )
 
     def showers(
