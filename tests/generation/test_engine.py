@@ -6,9 +6,18 @@ import numpy as np
 import pytest
 import torch
 
-from caloforge.errors import EnergyRangeError, NonFiniteError, ShapeError, ValueRangeError
+from caloforge.errors import (
+    CaloForgeWarning,
+    ConfigError,
+    EnergyRangeError,
+    NonFiniteError,
+    ShapeError,
+    UnknownNameError,
+    ValueRangeError,
+)
 from caloforge.generation import block_size, load_model
 from caloforge.geometry import get_geometry
+from caloforge.models.checkpoint import CheckpointHeader
 from support.toys import cartesian, geometry_of
 
 
@@ -125,10 +134,82 @@ def test_devices_that_are_not_there(run, device):
         load_model(run, device=device)
 
 
+def header(geometry, family="caloflow"):
+    return CheckpointHeader(family=family, settings={}, geometry=geometry)
+
+
 def test_block_size():
-    assert block_size(get_geometry("calogan")) == 1024
-    assert block_size(geometry_of(cartesian(100, 100))) == 256
-    assert block_size(geometry_of(cartesian(3000, 3000))) == 1
+    assert block_size(header(get_geometry("calogan"))) == 1024
+    assert block_size(header(get_geometry("calogan"), "groupwise")) == 512
+    assert block_size(header(get_geometry("calogan")), device="cuda") == 16 * 1024
+    assert block_size(header(geometry_of(cartesian(100, 100)))) == 256
+    assert block_size(header(geometry_of(cartesian(3000, 3000)))) == 1
+
+
+def test_several_blocks_at_a_time(generator, e_inc, whole):
+    before = torch.get_num_threads()
+    showers = generator.sample(e_inc, seed=5, threads=3)
+    np.testing.assert_array_equal(showers.voxels, whole.voxels)
+    assert torch.get_num_threads() == before
+
+
+def test_just_the_showers_asked_for(generator, e_inc, whole):
+    """Without padding the model sees no more showers than asked for, and they are the same up to rounding."""
+    seen = []
+    generate = generator.model.generate
+    generator.model.generate = lambda e, noise: seen.append(len(e)) or generate(e, noise)
+    single = generator.sample(e_inc[1030:1031], seed=5, start=1030, padded=False)
+    few = generator.sample(e_inc[1000:1100], seed=5, start=1000, padded=False)
+    assert seen == [1, 24, 76]
+    np.testing.assert_allclose(single.voxels, whole.voxels[1030:1031], rtol=1e-3, atol=1e-2)
+    np.testing.assert_allclose(few.voxels, whole.voxels[1000:1100], rtol=1e-3, atol=1e-2)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        torch.OutOfMemoryError(),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: 1 B"),
+    ],
+)
+def test_too_little_memory_means_smaller_blocks(generator, e_inc, whole, error):
+    generate = generator.model.generate
+
+    def greedy(e, noise):
+        if len(e) > 512:
+            raise error
+        return generate(e, noise)
+
+    generator.model.generate = greedy
+    with pytest.warns(
+        CaloForgeWarning, match="Not enough memory for 1024 showers at a time; going on with 512"
+    ):
+        showers = generator.sample(e_inc[:1000], seed=5)
+    np.testing.assert_allclose(showers.voxels, whole.voxels[:1000], rtol=1e-3, atol=1e-2)
+
+
+def test_other_errors_are_not_taken_for_lack_of_memory(generator):
+    def broken(e, noise):
+        raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+
+    generator.model.generate = broken
+    with pytest.raises(RuntimeError, match="cannot be multiplied"):
+        generator.sample([5e4], seed=1)
+
+
+def test_precision(run):
+    with pytest.raises(UnknownNameError, match="precision 'float16'"):
+        load_model(run, precision="float16")
+    with pytest.raises(ConfigError, match="precision of its weights only"):
+        load_model(run, precision="bfloat16")
+    assert load_model(run).sample([5e4], seed=1).provenance["precision"] == "float32"
+
+
+@pytest.mark.parametrize("wrong", [0, -1, 1.5, True])
+def test_threads_are_a_number(generator, wrong):
+    with pytest.raises(ValueRangeError, match=r"^threads must"):
+        generator.sample([5e4], seed=1, threads=wrong)
 
 
 @pytest.mark.parametrize("wrong", [1.5, True, "1", None, np.float64(2), -1, 2**70])

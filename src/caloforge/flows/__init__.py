@@ -3,7 +3,9 @@
 from caloforge.flows.autoregressive import AutoregressiveSpline
 from caloforge.flows.bijection import Bijection, Chain, Permutation
 from caloforge.flows.flow import Flow
+from caloforge.flows.grouped import GroupedMADE, GroupSweep
 from caloforge.flows.masked import MADE, MaskedLinear
+from caloforge.flows.mixture import LogisticMixture
 from caloforge.flows.spline import RationalQuadratic
 
 __all__ = [
@@ -12,6 +14,9 @@ __all__ = [
     "Bijection",
     "Chain",
     "Flow",
+    "GroupSweep",
+    "GroupedMADE",
+    "LogisticMixture",
     "MaskedLinear",
     "Permutation",
     "RationalQuadratic",

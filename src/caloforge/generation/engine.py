@@ -3,13 +3,16 @@
 Shower i depends on (seed, i, its incident energy) and nothing else. Its random numbers do by construction
 (:class:`~caloforge.noise.ShowerNoise`). Its arithmetic does because a matrix product rounds differently
 for other shapes and thread counts: every block has the same shape, is padded where a request does not fill
-it, and runs on one thread. Speed comes from workers on different blocks, not from threads within one.
+it, and runs on one thread. Speed comes from different blocks on different threads or workers, not from threads
+within one. Whoever needs few showers and no equal bits may ask for just these (``padded=False``).
 """
 
 import contextlib
+import warnings
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, final
+from typing import Any, Literal, final, get_args
 
 import numpy as np
 import torch
@@ -17,9 +20,8 @@ from jaxtyping import Float
 
 from caloforge.devices import check_device
 from caloforge.energies import EnergySource, GivenEnergies
-from caloforge.errors import EnergyRangeError, NonFiniteError
-from caloforge.geometry import Geometry
-from caloforge.models import ShowerModel
+from caloforge.errors import CaloForgeWarning, EnergyRangeError, NonFiniteError, UnknownNameError
+from caloforge.models import ShowerModel, family_class
 from caloforge.models.checkpoint import CheckpointHeader, load_checkpoint
 from caloforge.models.zoo import find_weights
 from caloforge.noise import ShowerNoise
@@ -27,33 +29,46 @@ from caloforge.seeding import MAX_SEED, MAX_SHOWERS, check_whole
 from caloforge.showers import Showers
 from caloforge.units import GeV
 
-__all__ = ["ShowerGenerator", "load_model", "block_size"]
+__all__ = ["Precision", "ShowerGenerator", "load_model", "block_size"]
 
-_MAX_BLOCK = 1024
+Precision = Literal["float32", "bfloat16"]
+
 _BLOCK_VALUES = 2**22
+_GPU_FACTOR = 16  # a GPU has work for as many times larger blocks
+_MAX_THREADS = 1024
 _TOLERANCE = 0.01  # a flat spectrum's extreme draws stay inside its limits; one per cent gives them back
 
 
-def block_size(geometry: Geometry) -> int:
-    """Showers per block: 1024, fewer (a power of two) where a block would exceed 4 million voxels."""
-    block = _MAX_BLOCK
-    while block > 1 and block * geometry.n_voxels > _BLOCK_VALUES:
+def block_size(header: CheckpointHeader, *, device: torch.device | str = "cpu") -> int:
+    """Showers per block: what the family asks for, fewer (a power of two) where a block were too large.
+
+    A block has at most 4 million voxels on a CPU; on a GPU both limits are 16 times higher.
+    """
+    factor = 1 if torch.device(device).type == "cpu" else _GPU_FACTOR
+    block = factor * family_class(header.family).max_block
+    while block > 1 and block * header.geometry.n_voxels > factor * _BLOCK_VALUES:
         block //= 2
     return block
 
 
-def load_model(name_or_path: str | Path, *, device: torch.device | str = "cpu") -> "ShowerGenerator":
+def load_model(
+    name_or_path: str | Path, *, device: torch.device | str = "cpu", precision: Precision = "float32"
+) -> "ShowerGenerator":
     """A trained model, ready to generate.
 
     Args:
         name_or_path: Shipped weights (``caloforge models`` lists them), a weights file, or the folder of
             a training run.
         device: ``"cpu"``, ``"cuda"`` ...
+        precision: ``"bfloat16"`` lets large matrix products run in bfloat16, where the family can: several times
+            faster on processors with instructions for it, slower on others. Weights that were trained in float64
+            generate in float64 all the same if this is ``"float32"``.
 
     Raises:
         UnknownNameError: Nothing has this name.
         CheckpointError: The file is damaged, foreign, or of a newer version.
         ValueRangeError: The device does not exist.
+        ConfigError: The family has no such precision.
 
     Example:
         >>> generator = load_model("caloflow-eplus")  # doctest: +SKIP
@@ -62,18 +77,24 @@ def load_model(name_or_path: str | Path, *, device: torch.device | str = "cpu") 
     """
     check_device(device)
     model, header = load_checkpoint(find_weights(name_or_path), device=device)
-    return ShowerGenerator(model, header)
+    return ShowerGenerator(model, header, precision=precision)
 
 
 @final
 class ShowerGenerator:
     """A trained model with its calorimeter, energy range and provenance; draws showers."""
 
-    def __init__(self, model: ShowerModel, header: CheckpointHeader) -> None:
-        self.model, self.header = model, header
+    def __init__(
+        self, model: ShowerModel, header: CheckpointHeader, *, precision: Precision = "float32"
+    ) -> None:
+        if precision not in get_args(Precision):
+            raise UnknownNameError("precision", str(precision), get_args(Precision))
+        self.model, self.header, self.precision = model, header, precision
+        if precision == "bfloat16":
+            model.set_products(torch.bfloat16)
         self.geometry = model.geometry
-        self.block = block_size(model.geometry)
         self._device = model.e_inc_range.device
+        self.block = block_size(header, device=self._device)
 
     def __repr__(self) -> str:
         low, high = self.e_inc_range
@@ -95,8 +116,13 @@ class ShowerGenerator:
         seed: int,
         start: int = 0,
         allow_extrapolation: bool = False,
+        threads: int = 1,
+        padded: bool = True,
     ) -> Showers:
         """Draw one shower per incident energy.
+
+        A request of any size costs whole blocks of showers, since only these have reproducible bits. For single
+        showers, as a simulation asks for them, ``padded=False`` computes those alone.
 
         Args:
             e_inc: Incident energies, MeV, shape ``(n,)``.
@@ -104,6 +130,9 @@ class ShowerGenerator:
             start: Index of the first shower: ``sample(e[:10], seed=1)`` and
                 ``sample(e[10:], seed=1, start=10)`` together equal ``sample(e, seed=1)``, bit for bit.
             allow_extrapolation: Accept energies outside the trained range.
+            threads: Blocks that are computed at the same time; does not change the showers.
+            padded: Compute whole blocks. Without, a shower equals the one of a whole block up to rounding (of a
+                voxel next to a threshold: up to the voxel), not bit by bit.
 
         Returns:
             Showers in MeV, float32 voxels.
@@ -118,13 +147,20 @@ class ShowerGenerator:
         seed = check_whole("seed", seed, greatest=MAX_SEED)
         start = check_whole("start", start, greatest=MAX_SHOWERS)
         self.check_energies(GivenEnergies(energies), allow_extrapolation=allow_extrapolation)
+        check_whole("threads", threads, least=1, greatest=_MAX_THREADS)
         stop = start + len(energies)
-        parts = [
-            self._block(
-                index, energies[max(0, index * self.block - start) :], seed=seed, start=start, stop=stop
-            )
-            for index in range(start // self.block, -(-stop // self.block) if len(energies) else 0)
-        ]
+
+        def block(index: int) -> Float[np.ndarray, "b V"]:
+            first = max(start, index * self.block)
+            last = min(stop, (index + 1) * self.block)
+            return self._block(first, energies[first - start : last - start], seed=seed, padded=padded)
+
+        indices = range(start // self.block, -(-stop // self.block) if len(energies) else 0)
+        if threads == 1 or len(indices) < 2:
+            parts = [block(index) for index in indices]
+        else:
+            with ThreadPoolExecutor(threads) as pool:
+                parts = list(pool.map(block, indices))
         voxels = np.concatenate(parts) if parts else np.zeros((0, self.geometry.n_voxels), dtype=np.float32)
         return Showers(
             e_inc=energies, voxels=voxels, geometry=self.geometry, provenance=self.provenance(seed)
@@ -154,21 +190,20 @@ class ShowerGenerator:
             "trained_on": known.get("data"),
             "seed": seed,
             "block": self.block,
+            "precision": self.precision,
         }
 
     def _block(
-        self, index: int, energies: Float[np.ndarray, " m"], *, seed: int, start: int, stop: int
-    ) -> Float[np.ndarray, "b V"]:
-        """The showers of one block that lie in ``start`` to ``stop``; ``energies`` begins at the first of them."""
-        first = max(start, index * self.block)
-        wanted = slice(first - index * self.block, min(stop, (index + 1) * self.block) - index * self.block)
-        padded = np.full(self.block, energies[0])
-        padded[wanted] = energies[: wanted.stop - wanted.start]
-        e_inc = torch.from_numpy(padded).to(self._device)
-        noise = ShowerNoise(seed, index * self.block, self.block, device=self._device)
+        self, first: int, energies: Float[np.ndarray, " m"], *, seed: int, padded: bool
+    ) -> Float[np.ndarray, "m V"]:
+        """Showers ``first`` and following, all of one block."""
+        begin = first - first % self.block if padded else first
+        wanted = slice(first - begin, first - begin + len(energies))
+        e_inc = np.full(self.block if padded else len(energies), energies[0])
+        e_inc[wanted] = energies
         with torch.inference_mode(), _one_thread():
-            voxels = self.model.generate(e_inc, noise)[wanted]
-        finite = torch.isfinite(voxels).all(dim=1)
+            voxels = self._generate(torch.from_numpy(e_inc).to(self._device), seed=seed, start=begin)[wanted]
+            finite = torch.isfinite(voxels.sum(dim=1))  # voxels are not negative: no sum hides an infinity
         if not finite.all():
             bad = (first + torch.nonzero(~finite)[:, 0]).tolist()
             raise NonFiniteError(
@@ -176,6 +211,28 @@ class ShowerGenerator:
                 "weights are probably damaged or the energies far outside the trained range."
             )
         return voxels.float().cpu().numpy()
+
+    def _generate(self, e_inc: torch.Tensor, *, seed: int, start: int) -> torch.Tensor:
+        """The model's showers; where memory does not suffice, in halves."""
+        try:
+            return self.model.generate(e_inc, ShowerNoise(seed, start, len(e_inc), device=self._device))
+        except (MemoryError, RuntimeError) as err:
+            if len(e_inc) == 1 or not _is_out_of_memory(err):
+                raise
+        half = len(e_inc) // 2
+        warnings.warn(
+            f"Not enough memory for {len(e_inc)} showers at a time; going on with {half}. They are the same up to "
+            "rounding.",
+            CaloForgeWarning,
+            stacklevel=4,
+        )
+        parts = (e_inc[:half], start), (e_inc[half:], start + half)
+        return torch.cat([self._generate(energies, seed=seed, start=at) for energies, at in parts])
+
+
+def _is_out_of_memory(err: Exception) -> bool:
+    known = isinstance(err, MemoryError | torch.OutOfMemoryError)
+    return known or "allocate memory" in str(err)  # what torch says on a CPU
 
 
 @contextlib.contextmanager

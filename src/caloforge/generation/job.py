@@ -9,9 +9,9 @@ from typing import Any, ClassVar, final
 from caloforge import production
 from caloforge.energies import EnergySource, GivenEnergies
 from caloforge.errors import ValueRangeError
-from caloforge.generation.engine import ShowerGenerator, block_size, load_model
+from caloforge.generation.engine import Precision, ShowerGenerator, block_size, load_model
 from caloforge.geometry import Geometry
-from caloforge.models.checkpoint import read_header
+from caloforge.models.checkpoint import CheckpointHeader, read_header
 from caloforge.models.zoo import find_weights
 from caloforge.production.parts import PartsFolder
 from caloforge.seeding import MAX_SEED, MAX_SHOWERS, check_whole, digest
@@ -34,6 +34,8 @@ class GenerationJob:
     layout: str = "calochallenge"
     compression: int = 1
     device: str = "cpu"
+    precision: Precision = "float32"
+    """Of large matrix products, as in :func:`load_model`."""
     allow_extrapolation: bool = False
     """Accept energies outside the trained range."""
     shard_bytes: int = 2**24
@@ -54,12 +56,16 @@ class GenerationJob:
     @cached_property
     def geometry(self) -> Geometry:
         """The calorimeter of the weights; only their header is read."""
-        return read_header(find_weights(self.weights)).geometry
+        return self._header.geometry
+
+    @cached_property
+    def _header(self) -> CheckpointHeader:
+        return read_header(find_weights(self.weights))
 
     @property
     def block(self) -> int:
         """Showers per block of the engine; shards are whole blocks."""
-        return block_size(self.geometry)
+        return block_size(self._header, device=self.device)
 
     @property
     def shard_size(self) -> int:
@@ -95,6 +101,7 @@ class GenerationJob:
             "layout": self.layout,
             "compression": self.compression,
             "device": self.device,
+            "precision": self.precision,
             "shard_size": self.shard_size,
         }
 
@@ -108,7 +115,7 @@ class GenerationJob:
 
     @cached_property
     def _generator(self) -> ShowerGenerator:
-        return load_model(self.weights, device=self.device)
+        return load_model(self.weights, device=self.device, precision=self.precision)
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name != "_generator"}

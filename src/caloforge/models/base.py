@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from caloforge.errors import ConfigError
 from caloforge.geometry import Geometry
 from caloforge.noise import ShowerNoise
 from caloforge.showers import Showers
@@ -56,6 +57,9 @@ class ShowerModel(nn.Module, abc.ABC):
         geometry: The calorimeter.
     """
 
+    max_block: ClassVar[int] = 1024
+    """Showers that are generated together on a CPU, at most; part of what determines their last bits."""
+
     e_inc_range: Tensor
     """Lowest and highest incident energy seen in training, MeV; NaN before training."""
 
@@ -91,6 +95,18 @@ class ShowerModel(nn.Module, abc.ABC):
     @abc.abstractmethod
     def generate(self, e_inc: Float[Tensor, " B"], noise: ShowerNoise) -> Float[Tensor, "B V"]:
         """One shower per incident energy: MeV in, MeV out, all randomness from ``noise``."""
+
+    def set_products(self, dtype: torch.dtype) -> None:
+        """Let the large matrix products of :meth:`generate` run in ``dtype``; a family that can overrides it.
+
+        Raises:
+            ConfigError: The family generates in the precision of its weights only.
+        """
+        if dtype != next(self.parameters()).dtype:
+            raise ConfigError(
+                f"{type(self).__name__} generates in the precision of its weights only, not in {dtype}; leave the "
+                "precision at float32."
+            )
 
     def fit_range(self, showers: Showers) -> None:
         """Remember the range of incident energies of all showers that were given."""

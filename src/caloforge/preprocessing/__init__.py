@@ -1,11 +1,14 @@
 """Between energies in MeV and model space: steps with ``encode`` and ``decode``, fitted and saved with the weights."""
 
+from caloforge.preprocessing.groups import voxel_groups
+from caloforge.preprocessing.moments import LayerMoments
 from caloforge.preprocessing.steps import LayerShares, Standardize, expit, layer_sums, logit
-from caloforge.preprocessing.symmetry import voxel_symmetries
+from caloforge.preprocessing.symmetry import mirrored, voxel_symmetries
 from caloforge.preprocessing.voxels import Encoding, LogEnergies, LogitShares, VoxelStep, voxel_step
 
 __all__ = [
     "Encoding",
+    "LayerMoments",
     "LayerShares",
     "LogEnergies",
     "LogitShares",
@@ -14,6 +17,8 @@ __all__ = [
     "expit",
     "layer_sums",
     "logit",
+    "mirrored",
+    "voxel_groups",
     "voxel_step",
     "voxel_symmetries",
 ]

@@ -6,13 +6,13 @@ probability, so a random element per shower and epoch multiplies the training se
 
 import numpy as np
 import torch
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from caloforge.errors import ConfigError
 from caloforge.geometry import CartesianGrid, Geometry
 
-__all__ = ["voxel_symmetries"]
+__all__ = ["mirrored", "voxel_symmetries"]
 
 
 def voxel_symmetries(geometry: Geometry) -> Int[Tensor, "S V"]:
@@ -69,3 +69,13 @@ def _rotations(geometry: Geometry) -> list[np.ndarray]:
             ]
             elements.append(_whole(geometry, [index[::mirror] for index in turned]))
     return elements
+
+
+def mirrored(
+    voxels: Float[Tensor, "B V"], symmetries: Int[Tensor, "S V"], generator: torch.Generator
+) -> Float[Tensor, "B V"]:
+    """Each shower after one of the symmetries, drawn from ``generator``; one symmetry alone is the identity."""
+    if len(symmetries) == 1:
+        return voxels
+    choice = torch.randint(len(symmetries), (len(voxels),), generator=generator, device=voxels.device)
+    return voxels.gather(1, symmetries[choice])

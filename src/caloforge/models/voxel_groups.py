@@ -1,0 +1,249 @@
+"""How a shower fills its voxels: p(voxels | layer energies, moments, e_inc), a group of voxels at a time."""
+
+import math
+from dataclasses import dataclass
+from typing import final
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn.functional import logsigmoid
+
+from caloforge.errors import ConfigError
+from caloforge.flows import GroupedMADE, LogisticMixture
+from caloforge.geometry import Geometry
+from caloforge.models.base import Batch, Stage
+from caloforge.models.limits import check_at_least, check_between
+from caloforge.preprocessing import LayerMoments, Standardize, mirrored, voxel_groups, voxel_symmetries
+from caloforge.seeding import derive_seed
+from caloforge.showers import Showers
+from caloforge.units import keV
+
+__all__ = ["VoxelGroups", "VoxelGroupsConfig"]
+
+_N_FIT = 20_000  # showers that scales are estimated from
+_N_CHANNELS = 2
+_HIT = 3.0  # added to t in the inputs, so that a hit is not 0
+_RAREST = 0.002  # hit probability that an untrained network starts from at least
+_LEAST_STD = 0.3  # of a voxel's logarithm, where too few hits tell
+_LARGEST_SHARE = 8.0  # of the inputs, in standard deviations
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class VoxelGroupsConfig:
+    """Sizes of the second stage."""
+
+    groups: int = 16
+    """Groups that are drawn one after the other."""
+    hidden: int = 512
+    """Hidden units of each layer of the network."""
+    depth: int = 1
+    """Residual hidden layers."""
+    dropout: float = 0.05
+    """Dropout of hidden units while training."""
+    components: int = 2
+    """Logistic distributions in the mixture of each voxel's logarithmic energy."""
+
+    def __post_init__(self) -> None:
+        for name, least in (("groups", 1), ("hidden", 1), ("depth", 0), ("components", 1)):
+            check_at_least(least, getattr(self, name), name=f"model.voxels.{name}")
+        if not 0 <= self.dropout < 1:
+            raise ConfigError(f"model.voxels.dropout must lie in [0, 1), got {self.dropout}.")
+
+
+@final
+class VoxelGroups(Stage):
+    r"""Each voxel is hit or not, and if hit has a logarithmic energy from a mixture of logistic distributions.
+
+    Voxels that are not hit need no noise to have a density: the likelihood is that of a yes or no and, for a yes, of
+    :math:`t = (\log(E / E_\mathrm{threshold}) - \mu) / \sigma`. The network sees of each earlier voxel whether it
+    was hit and t, and its share of the layer's energy.
+
+    Args:
+        geometry: The calorimeter.
+        config: Sizes.
+        threshold: Voxels below it are not hit, MeV.
+        symmetry: Whether training showers are reflected or turned.
+    """
+
+    symmetries: Tensor
+    layer_of_voxel: Tensor
+    mean: Tensor
+    std: Tensor
+    brightest: Tensor
+    share: Tensor
+
+    def __init__(
+        self, geometry: Geometry, config: VoxelGroupsConfig, *, threshold: float, symmetry: bool
+    ) -> None:
+        super().__init__()
+        check_between(0, threshold, math.inf, name="model.threshold")
+        self.config, self.threshold = config, threshold
+        self.n_layers, self.n_voxels = geometry.n_layers, geometry.n_voxels
+        self.moments = LayerMoments(geometry)
+        self.context_scale = Standardize(1 + self.n_layers + self.moments.n_moments)
+        for name, value in (("mean", 0.0), ("std", 1.0), ("brightest", torch.inf), ("share", 1.0)):
+            self.register_buffer(name, torch.full((self.n_voxels,), value))
+        sizes = torch.tensor([layer.n_voxels for layer in geometry.layers])
+        layer_of_voxel = torch.repeat_interleave(torch.arange(self.n_layers), sizes)
+        self.register_buffer("layer_of_voxel", layer_of_voxel, persistent=False)
+        identity = torch.arange(self.n_voxels)[None]
+        symmetries = voxel_symmetries(geometry) if symmetry else identity
+        self.register_buffer("symmetries", symmetries, persistent=False)
+        self.mixture = LogisticMixture(n_components=config.components)
+        groups = voxel_groups(geometry, config.groups).tolist()
+        self.net = GroupedMADE(groups, **_sizes(geometry, config), dropout=config.dropout)
+        self.products: torch.dtype | None = None
+        """Type of the matrix products of :meth:`decode`; by default that of the weights."""
+
+    @staticmethod
+    def count_parameters(geometry: Geometry, config: VoxelGroupsConfig) -> int:
+        """Parameters of such a stage, without building its network."""
+        return GroupedMADE.count_parameters(n_features=geometry.n_voxels, **_sizes(geometry, config))
+
+    def fit(self, showers: Showers, *, seed: int) -> None:
+        """Estimate scales of voxels and context, peaks, and how often each voxel is hit."""
+        generator = torch.Generator().manual_seed(derive_seed(seed, "voxels", "fit"))
+        rows = self.rows(showers[:: -(-len(showers) // _N_FIT)])
+        copies = 4 if len(self.symmetries) > 1 else 1
+        voxels = torch.cat([mirrored(rows["voxels"], self.symmetries, generator) for _ in range(copies)])
+        hit = voxels >= self.threshold
+        count = hit.sum(0).clamp_min(1)
+        x = (voxels.clamp_min(self.threshold) / self.threshold).log()
+        self.mean.copy_((x * hit).sum(0) / count)
+        self.std.copy_((((x - self.mean) ** 2 * hit).sum(0) / count).sqrt().clamp_min(_LEAST_STD))
+        peak = torch.from_numpy(showers.voxels.max(axis=0)).to(x)[self.symmetries].amax(0)
+        self.brightest.copy_(((peak.clamp_min(self.threshold) / self.threshold).log() - self.mean) / self.std)
+        e_layer, e_inc = rows["e_layer"].repeat(copies, 1), rows["e_inc"].repeat(copies)
+        share = (voxels / self._of_layer(e_layer)).std(0)
+        self.share.copy_(share.clamp_min(1e-4))
+        self.context_scale.fit(self._condition(e_layer, self.moments.encode(voxels), e_inc))
+        rate = hit.to(x).mean(0).clamp(_RAREST, 1 - _RAREST)
+        with torch.no_grad():
+            self.net.last_context.bias[: self.n_voxels] = rate.logit()
+
+    def rows(self, showers: Showers) -> Batch:
+        """Voxels, layer and incident energies, MeV, in the model's precision; what is not hit is 0."""
+        voxels = torch.from_numpy(showers.voxels).to(self._dtype)
+        voxels = torch.where(voxels < self.threshold, torch.zeros_like(voxels), voxels)
+        e_layer, e_inc = (torch.from_numpy(a).to(self._dtype) for a in (showers.e_layer, showers.e_inc))
+        return {"voxels": voxels, "e_layer": e_layer, "e_inc": e_inc}
+
+    def draw(self, rows: Batch, generator: torch.Generator) -> Batch:
+        """Voxels after a fresh symmetry element, with what they are conditioned on."""
+        voxels = mirrored(rows["voxels"], self.symmetries, generator)
+        context = self.context(rows["e_layer"], self.moments.encode(voxels), rows["e_inc"])
+        return {"voxels": voxels, "e_layer": rows["e_layer"], "context": context}
+
+    def forward(self, batch: Batch) -> Float[Tensor, " B"]:
+        """Negative log-likelihood of hits and, where hit, of standardised logarithmic energies."""
+        voxels = batch["voxels"]
+        hit = voxels >= self.threshold
+        t = ((voxels.clamp_min(self.threshold) / self.threshold).log() - self.mean) / self.std
+        t = torch.where(hit, t, torch.zeros_like(t))
+        share = voxels / self._of_layer(batch["e_layer"]) / self.share
+        x = torch.stack([hit * (t + _HIT), share.clamp_max(_LARGEST_SHARE)], dim=1)
+        params = self.net(x, batch["context"]).to(voxels.dtype)
+        if_hit = logsigmoid(params[:, 0]) + self.mixture.log_prob(t, params[:, 1:])
+        return -torch.where(hit, if_hit, logsigmoid(-params[:, 0])).sum(1)
+
+    def context(
+        self, e_layer: Float[Tensor, "B L"], moments: Float[Tensor, "B M"], e_inc: Float[Tensor, " B"]
+    ) -> Float[Tensor, "B C"]:
+        """The network's condition."""
+        return self.context_scale.encode(self._condition(e_layer, moments, e_inc)).to(self._dtype)
+
+    @property
+    def n_noise(self) -> int:
+        """Uniform numbers that a shower needs."""
+        return (1 + self.mixture.n_noise) * self.n_voxels
+
+    def decode(
+        self,
+        u: Float[Tensor, "B N"],
+        e_layer: Float[Tensor, "B L"],
+        moments: Float[Tensor, "B M"],
+        e_inc: Float[Tensor, " B"],
+    ) -> Float[Tensor, "B V"]:
+        """Uniform numbers to voxels in MeV that sum to ``e_layer`` and have, nearly, the moments asked for.
+
+        A layer whose energy is above the threshold always has a hit; one below it is empty.
+        """
+        sweep = self.net.sweep(self.context(e_layer, moments, e_inc), dtype=self.products)
+        order = torch.cat(sweep.features)
+        sizes = [len(members) for members in sweep.features]
+        noise = torch.split(
+            u.T.contiguous().logit_().view(1 + self.mixture.n_noise, self.n_voxels, len(u)), sizes, dim=1
+        )
+        scales = (self.mean, self.std, self.brightest)
+        mean, std, brightest = (torch.split(b[order, None], sizes) for b in scales)
+        energy = e_layer.T.to(self._dtype) / self.threshold  # thresholds are the unit from here on
+        shares = self.share[:, None] * energy.clamp_min(1.0)[self.layer_of_voxel]
+        to_share = torch.split(shares.reciprocal_()[order], sizes)
+        voxels, surplus = energy.new_empty(self.n_voxels, len(u)), energy.new_empty(self.n_voxels, len(u))
+        rows = zip(torch.split(voxels, sizes), torch.split(surplus, sizes), strict=True)
+        for g, (voxel, over) in enumerate(rows):
+            params = sweep.params(g)
+            hit = torch.sub(params[0], noise[g][0], out=over) > 0
+            t = torch.minimum(self.mixture.sample(noise[g][1:], params[1:]), brightest[g])
+            torch.addcmul(mean[g], t, std[g], out=voxel).clamp_min_(0.0).exp_().mul_(hit)
+            seen, share = sweep.inputs(g).chunk(2)
+            seen[:] = t.add_(_HIT).mul_(hit)
+            share[:] = (voxel * to_share[g]).clamp_max_(_LARGEST_SHARE)
+        back = torch.argsort(order)
+        return self._closed(voxels[back], surplus[back], energy, moments.T.to(self._dtype)).T.contiguous()
+
+    def _closed(self, voxels: Tensor, surplus: Tensor, e_layer: Tensor, moments: Tensor) -> Tensor:
+        """Tilted to the moments, scaled to the energies, nothing below the threshold, in MeV; features first."""
+        empty = self._sums(voxels) <= 0
+        if bool((empty & (e_layer >= 1)).any()):
+            voxels = self._with_likeliest(voxels, surplus, empty)
+        # Scaled first, so that the threshold means the same for all.
+        voxels = self.moments.close(voxels, moments)
+        voxels = voxels * _factor(e_layer, self._sums(voxels))[self.layer_of_voxel]
+        peak = torch.stack([voxels[where].amax(0) for where in self.moments.slices]).clamp_max_(1.0)
+        voxels = voxels * (voxels >= peak[self.layer_of_voxel])
+        e_layer = e_layer * (e_layer >= 1)
+        return voxels * (self.threshold * _factor(e_layer, self._sums(voxels)))[self.layer_of_voxel]
+
+    def _with_likeliest(self, voxels: Tensor, surplus: Tensor, empty: Tensor) -> Tensor:
+        """Layers without a hit get one, in the voxel that came closest to it."""
+        filled = voxels.clone()
+        for k, where in enumerate(self.moments.slices):
+            best = surplus[where].argmax(0, keepdim=True)
+            single = torch.zeros_like(voxels[where]).scatter_(0, best, 1.0)
+            filled[where] += single * empty[k]
+        return filled
+
+    def _sums(self, voxels: Tensor) -> Tensor:
+        return torch.stack([voxels[where].sum(0) for where in self.moments.slices])
+
+    def _of_layer(self, e_layer: Tensor) -> Tensor:
+        return e_layer.clamp_min(self.threshold)[:, self.layer_of_voxel]
+
+    @property
+    def _dtype(self) -> torch.dtype:
+        return next(self.parameters()).dtype
+
+    @staticmethod
+    def _condition(e_layer: Tensor, moments: Tensor, e_inc: Tensor) -> Tensor:
+        # One keV keeps the logarithm of an empty layer finite.
+        logs = [e_inc[:, None].log10(), (e_layer + keV).log10()]
+        return torch.cat([part.to(moments.dtype) for part in (*logs, moments)], dim=1)
+
+
+def _factor(wanted: Tensor, found: Tensor) -> Tensor:
+    """``wanted / found``, and 0 where nothing was found."""
+    empty = found <= 0
+    return ~empty * wanted / torch.where(empty, torch.ones_like(found), found)
+
+
+def _sizes(geometry: Geometry, config: VoxelGroupsConfig) -> dict[str, int]:
+    return {
+        "n_channels": _N_CHANNELS,
+        "n_context": 1 + geometry.n_layers + LayerMoments(geometry).n_moments,
+        "n_params": 1 + LogisticMixture(n_components=config.components).n_params,
+        "hidden": config.hidden,
+        "depth": config.depth,
+    }
