@@ -53,13 +53,13 @@ def measure_model(
     begin = time.perf_counter()
     generator = open_subject(subject, device=device)
     load_s = time.perf_counter() - begin
-    requests = Requests(generator, spread_energies(subject.e_inc_range, batch), threads=threads, seed=seed)
+    e_inc = spread_energies(subject.e_inc_range, batch)
     watch = _Watch(device)
-    timing = time_calls(requests, repeats=repeats, max_seconds=max_seconds, synchronize=watch.synchronize)
-    memory = watch.memory()
-    requests.close()
-    result = _row(timing, batch) | memory | {"load_s": load_s, "path": requests.path}
-    result["torch_threads"] = torch.get_num_threads()
+    with Requests(generator, e_inc, threads=threads, seed=seed) as requests:
+        timing = time_calls(requests, repeats=repeats, max_seconds=max_seconds, synchronize=watch.synchronize)
+        torch_threads = torch.get_num_threads()
+    result = _row(timing, batch) | watch.memory()
+    result |= {"load_s": load_s, "path": requests.path, "torch_threads": torch_threads}
     return result | ({"model": _describe(generator)} if describe else {})
 
 
@@ -97,6 +97,7 @@ def measure_peer(
     from caloforge.benchmark.peers import PeerNetwork, build_peer
     from caloforge.benchmark.timing import time_calls
 
+    before = torch.get_num_threads()
     torch.set_num_threads(threads)
     sizes = PeerNetwork(**network)
     begin = time.perf_counter()
@@ -118,6 +119,7 @@ def measure_peer(
     if describe:
         one = z[:1], context[:1]
         result["model"] = {"mflop_per_shower": count_flops(lambda: draw(*one)) / 1e6, "dtype": "float32"}
+    torch.set_num_threads(before)
     return result
 
 

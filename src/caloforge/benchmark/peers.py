@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 __all__ = ["LIBRARIES", "PeerNetwork", "build_peer", "check_peers", "peer_network"]
 
 LIBRARIES: Final = ("nflows", "zuko")
+_BOUND: Final = 5.0
+"""Where a block does not say; the time does not depend on it."""
 _ONE_PASS: Final = ("student", "iaf")
 """Words in a model's settings that mean: generated in one pass per block."""
 
@@ -62,7 +64,7 @@ def peer_network(model: "ShowerModel") -> PeerNetwork | None:
     bounds: dict[int, float] = {}
     for module in model.modules():
         if isinstance(made := getattr(module, "made", None), MADE):
-            bounds[id(made)] = float(getattr(getattr(module, "spline", None), "bound", 5.0))
+            bounds[id(made)] = _bound(module)
             sizes = made.n_features, made.n_params, len(made.degrees), len(made.hidden), made.residual
             chains.setdefault(sizes, []).append(made)
     if not chains:
@@ -83,6 +85,14 @@ def peer_network(model: "ShowerModel") -> PeerNetwork | None:
         bins=(n_params + 1) // 3,
         bound=bounds[id(mades[0])],
     )
+
+
+def _bound(module: torch.nn.Module) -> float:
+    """Half-width of the interval of a block's spline, which a student wraps once more."""
+    spline: Any = getattr(module, "spline", None)
+    while hasattr(spline, "spline"):
+        spline = spline.spline
+    return float(getattr(spline, "bound", _BOUND))
 
 
 def _generates_in_one_pass(model: "ShowerModel", mades: list[MADE]) -> bool:

@@ -36,7 +36,6 @@ class Requests:
         self.path = "sample_one" if len(e_inc) == 1 and hasattr(generator, "sample_one") else "sample"
         self._knows_threads = "threads" in inspect.signature(generator.sample).parameters
         self._pool = ThreadPoolExecutor(max_workers=threads)
-        torch.set_num_threads(1)  # within a block; the engine sees to it itself, but puts back what it finds
 
     def __call__(self, number: int) -> Any:
         """Request ``number``, counted from 0."""
@@ -49,9 +48,16 @@ class Requests:
             return self._generator.sample(self._e_inc, seed=self._seed, start=start, threads=self._threads)
         return self._in_blocks(start)
 
-    def close(self) -> None:
-        """End the threads."""
+    def __enter__(self) -> "Requests":
+        # Within a block; the engine sees to it itself, but puts back what it finds, which must be the same in
+        # all threads.
+        self._before = torch.get_num_threads()
+        torch.set_num_threads(1)
+        return self
+
+    def __exit__(self, *_: object) -> None:
         self._pool.shutdown()
+        torch.set_num_threads(self._before)
 
     def _sample(self, start: int, e_inc: Float[np.ndarray, " m"]) -> Float[np.ndarray, "m V"]:
         return self._generator.sample(e_inc, seed=self._seed, start=start).voxels

@@ -13,8 +13,7 @@ from caloforge.benchmark.machine import busy_note, machine_facts, waiting_note
 from caloforge.benchmark.processes import CellError, OutOfMemoryError, measure
 from caloforge.benchmark.schema import SCHEMA, SCHEMA_VERSION
 from caloforge.benchmark.settings import BenchmarkSettings
-from caloforge.benchmark.subjects import Subject, find_subjects
-from caloforge.devices import check_device
+from caloforge.benchmark.subjects import Subject, find_subjects, paper_networks
 from caloforge.errors import ConfigError, WorkerDiedError
 from caloforge.report.plain import plain
 
@@ -79,10 +78,19 @@ class _Run:
         on_step: Callable[[str, int, int], None],
         on_report: Callable[[dict[str, Any]], None],
     ) -> None:
+        # Here, as the process that runs Geant4 loads this module, too, and should not load torch.
+        from caloforge.devices import check_device
+        from caloforge.models.zoo import shipped_weights
+
         check_device(settings.device)
         self._settings, self._folder = settings, folder
         self._on_step, self._on_report = on_step, on_report
-        self._subjects = find_subjects(settings.models)
+        self._subjects = find_subjects(settings.models or shipped_weights())
+        if not self._subjects:
+            raise ConfigError("This build has no weights; name models to time: --models NAME,RUN,RECIPE.")
+        if settings.peers:
+            known = {subject.name for subject in self._subjects}
+            self._subjects += find_subjects(name for name in paper_networks() if name not in known)
         on_gpu = not settings.device.startswith("cpu")
         self._threads = (1,) if on_gpu else tuple(dict.fromkeys(settings.threads))
         self._batches = sorted(set(settings.batches))
@@ -130,6 +138,11 @@ class _Run:
     def close(self) -> None:
         """Say what is wrong with the figures, if anything, and write them with their picture."""
         self.report["finished"] = _now()
+        if single := sum(bool(row["seconds"]) and not row["warmed_up"] for row in self.report["rows"]):
+            self.report["notes"].append(
+                f"{single} figures are one call, the first: it took more than half of the "
+                f"{self._settings.max_seconds:g} s that a figure may take."
+            )
         if (note := waiting_note(self.report["rows"])) is not None:
             self.report["notes"].append(note)
         if self._folder is not None:
@@ -234,22 +247,23 @@ class _Run:
     def _peers(self) -> None:
         from caloforge.benchmark.peers import LIBRARIES
 
-        with_network = [s for s in self._subjects if self.report["models"][s.name].get("network")]
+        first: dict[tuple[Any, ...], Subject] = {}  # weights of one recipe have the same network
         for subject in self._subjects:
-            if subject not in with_network:
+            if network := self.report["models"][subject.name].get("network"):
+                first.setdefault(tuple(network.values()), subject)
+            else:
                 self.report["notes"].append(
                     f"{subject.label} has no counterpart in {' or '.join(LIBRARIES)}."
                 )
-        for subject in with_network:
-            network = self.report["models"][subject.name]["network"]
-            slow = network["direction"] == "feature by feature"
-            batches = [self._settings.peer_showers] if slow else self._batches
-            self._total += len(LIBRARIES) * len(self._threads) * len(batches)
-        for subject in with_network:
+        todo = []
+        for subject in first.values():
             facts = self.report["models"][subject.name]
             slow = facts["network"]["direction"] == "feature by feature"
-            for library in LIBRARIES:
-                self._peer(subject, library, facts, [self._settings.peer_showers] if slow else self._batches)
+            batches = [self._settings.peer_showers] if slow else self._batches
+            todo += [(subject, library, facts, batches) for library in LIBRARIES]
+        self._total += len(self._threads) * sum(len(batches) for *_, batches in todo)
+        for subject, library, facts, batches in todo:
+            self._peer(subject, library, facts, batches)
 
     def _peer(self, subject: Subject, library: str, facts: dict[str, Any], batches: list[int]) -> None:
         known = facts.setdefault("peers", {}).setdefault(library, {})

@@ -40,7 +40,7 @@ class BenchmarkSettings:
     particle: str | None = None
     """Particle of Geant4 rows for models that do not say theirs, such as untrained ones."""
     peers: bool = False
-    """Time the network of each CaloFlow model in nflows and zuko, too."""
+    """Time the networks of CaloFlow models in nflows and zuko, too, and those of the papers, untrained."""
     peer_showers: int = 10
     """Showers of a peer that needs one pass per voxel, which takes it a minute."""
     seed: int = 1

@@ -15,10 +15,11 @@ from caloforge.units import GeV
 if TYPE_CHECKING:
     from caloforge.generation import ShowerGenerator
 
-__all__ = ["Subject", "find_subjects", "open_subject", "spread_energies"]
+__all__ = ["Subject", "find_subjects", "open_subject", "paper_networks", "spread_energies"]
 
 _UNTRAINED_RANGE: Final = (1 * GeV, 100 * GeV)
 """Of networks that saw no showers; CaloGAN's."""
+_PAPERS: Final = ("caloflow-v1", "caloflow-v2")
 _PHYSICS: Final = {"G4EmStandardPhysics": "em"}
 """What showers made elsewhere call a list that has another name here."""
 
@@ -48,20 +49,22 @@ class Subject:
         return f"{self.name} (untrained)" if self.kind == "recipe" else self.name
 
 
+def paper_networks() -> list[str]:
+    """Recipes of the papers' networks, which peers are compared in."""
+    from caloforge.recipes import recipe_names
+
+    return [name for name in _PAPERS if name in recipe_names()]
+
+
 def find_subjects(names: Iterable[str]) -> list[Subject]:
-    """What the names mean; without names, all shipped weights.
+    """What the names mean.
 
     Raises:
         UnknownNameError: Neither weights nor a recipe.
         CheckpointError: Weights that cannot be read.
-        ConfigError: No names, and nothing is shipped.
+        ConfigError: A path where nothing is.
     """
-    from caloforge.models.zoo import shipped_weights
-
-    wanted = list(dict.fromkeys(names)) or list(shipped_weights())
-    if not wanted:
-        raise ConfigError("This build has no weights; name models to time: --models NAME,RUN,RECIPE.")
-    return [_find(name) for name in wanted]
+    return [_find(name) for name in dict.fromkeys(names)]
 
 
 def _find(name: str) -> Subject:

@@ -59,7 +59,7 @@ def _text_row(row: dict[str, Any]) -> tuple[str, ...]:
         sig(row["showers_per_s"]),
         sig(_speedup(row)),
         sig(row.get("gflops")),
-        _NONE if share is None else f"{100 * share:.1f} %",
+        _NONE if share is None else f"{sig(100 * share, 2)} %",
         _whole(row.get("device_peak_MB", row.get("peak_MB"))),
         sig(row["load_s"], 2),
         sig(row["first_call_s"], 2),

@@ -21,7 +21,11 @@ def benchmark(
         bool, typer.Option("--geant4", help="Time real Geant4 of the same calorimeters and energies, too.")
     ] = False,
     peers: Annotated[
-        bool, typer.Option("--peers", help="Time the same networks in nflows and zuko, too.")
+        bool,
+        typer.Option(
+            "--peers",
+            help="Time the same networks in nflows and zuko, too, and those of the CaloFlow papers.",
+        ),
     ] = False,
     threads: Annotated[str, typer.Option(metavar="N,...", help="Blocks computed at the same time.")] = "1",
     batches: Annotated[
