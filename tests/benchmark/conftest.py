@@ -77,6 +77,7 @@ REPORT: dict[str, Any] = {
 
 @pytest.fixture
 def report():
-    from caloforge.benchmark.derive import add_derived
+    from caloforge.benchmark.derive import derived_rows
 
-    return add_derived(copy.deepcopy(REPORT))
+    report = copy.deepcopy(REPORT)
+    return report | {"rows": derived_rows(report)}

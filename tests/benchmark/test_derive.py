@@ -2,6 +2,7 @@
 
 import pytest
 
+from caloforge.benchmark.derive import derived_rows
 from caloforge.benchmark.machine import busy_note, machine_facts, peak_memory, waiting_note
 
 
@@ -32,11 +33,9 @@ def test_a_peer_has_its_own_work(report):
 
 
 def test_a_gpu_has_no_cores(report):
-    from caloforge.benchmark.derive import add_derived
-
     report["rows"][0]["device"] = "cuda:0"
     del report["rows"][0]["speedup_per_core"]
-    row = add_derived(report)["rows"][0]
+    row = derived_rows(report)[0]
     assert row["speedup"] == pytest.approx(200)
     assert "speedup_per_core" not in row
 

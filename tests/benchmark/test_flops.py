@@ -6,9 +6,9 @@ from torch import nn
 
 from caloforge.benchmark.flops import count_flops, generate_flops, matmul_peak
 from caloforge.flows import MADE
-from caloforge.geometry import get_geometry
 from caloforge.recipes import load_recipe
 from caloforge.training import RunConfig, initial_model
+from support.toys import cartesian, geometry_of
 
 
 def test_a_linear_layer():
@@ -36,7 +36,7 @@ def test_a_whole_model_grows_with_its_network():
     for hidden in (64, 128):
         settings = [f"model.shape.hidden={hidden}", "model.energies.hidden=8"]
         model = initial_model(
-            RunConfig.from_dict(load_recipe("caloflow-small"), settings), get_geometry("calogan")
+            RunConfig.from_dict(load_recipe("caloflow-small"), settings), geometry_of(cartesian(8, 8))
         )
         model.e_inc_range.copy_(torch.tensor([1e3, 1e5]))
         found[hidden] = generate_flops(model.eval(), 5e4)

@@ -1,5 +1,6 @@
 """What runs in a process that measures one figure; see :mod:`caloforge.benchmark.processes` for the other side."""
 
+import contextlib
 import json
 import os
 import sys
@@ -29,7 +30,7 @@ def main(task: str, result: str) -> None:
     try:
         answer = {"result": CELLS[what.pop("what")](**what)}
     except KeyboardInterrupt:
-        sys.exit(_INTERRUPTED)
+        os._exit(_INTERRUPTED)
     except CaloForgeError as err:
         answer = {"error": str(err)}
     except (MemoryError, RuntimeError) as err:
@@ -53,5 +54,7 @@ def is_out_of_memory(err: BaseException) -> bool:
 
 def _end_with_parent() -> None:
     """End when the process that started this one does: it holds the other end of standard input."""
-    sys.stdin.buffer.read()
+    with contextlib.suppress(OSError):
+        while os.read(0, 1):  # not sys.stdin, whose lock an ending interpreter would wait for
+            pass
     os._exit(1)

@@ -3,11 +3,11 @@
 import statistics
 from typing import Any
 
-__all__ = ["add_derived"]
+__all__ = ["derived_rows"]
 
 
-def add_derived(report: dict[str, Any]) -> dict[str, Any]:
-    """A report whose rows also have time per shower, rate, speed-up over Geant4 and share of the machine's peak.
+def derived_rows(report: dict[str, Any]) -> list[dict[str, Any]]:
+    """The rows of a report with time per shower, rate, speed-up over Geant4 and share of the machine's peak.
 
     ``speedup`` is Geant4's processor seconds per shower over the seconds per shower of the row;
     ``speedup_per_core`` divides by the threads, too, and is not given for a GPU. ``gflops`` counts the matrix
@@ -15,11 +15,10 @@ def add_derived(report: dict[str, Any]) -> dict[str, Any]:
     """
     peaks = {(peak["dtype"], peak["threads"]): peak["gflops"] for peak in report["peaks"]}
     geant4 = {name: row for row in report["geant4"] if "cpu_s_per_shower" in row for name in row["models"]}
-    rows = [
+    return [
         _derived(row, report["models"][row["model"]], peaks, geant4.get(row["model"]))
         for row in report["rows"]
     ]
-    return report | {"rows": rows}
 
 
 def _derived(

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final, final
 
 from caloforge import __version__
-from caloforge.benchmark.derive import add_derived
+from caloforge.benchmark.derive import derived_rows
 from caloforge.benchmark.folder import check_folder, write_benchmark
 from caloforge.benchmark.machine import busy_note, machine_facts, waiting_note
 from caloforge.benchmark.processes import CellError, OutOfMemoryError, measure
@@ -353,7 +353,7 @@ class _Run:
 
     def _changed(self) -> None:
         self._done += 1
-        self.report |= plain(add_derived(self.report))
+        self.report["rows"] = plain(derived_rows(self.report))
         if self._folder is not None:
             write_benchmark(self.report, self._folder, plot=False)
         self._on_report(self.report)
