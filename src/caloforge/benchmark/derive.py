@@ -41,6 +41,7 @@ def _derived(
     }
     own = row["library"] == "caloforge"
     work = model if own else model.get("peers", {}).get(row["library"], {})
+    found["dtype"] = work.get("dtype")
     if work.get("mflop_per_shower"):
         found["gflops"] = work["mflop_per_shower"] / 1e3 / median
         if peak := peaks.get((work["dtype"], row["threads"])):

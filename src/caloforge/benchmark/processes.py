@@ -69,7 +69,7 @@ def measure(what: str, *, threads: int = 1, **arguments: Any) -> dict[str, Any]:
                 if process.stdin is not None:
                     with contextlib.suppress(OSError):
                         process.stdin.close()
-        return _answer(result, log, returncode)
+        return _answer(result, log, returncode, threads)
 
 
 def _environment(threads: int) -> Mapping[str, str]:
@@ -86,12 +86,12 @@ def _stop(process: "subprocess.Popen[bytes]") -> None:
         process.wait()
 
 
-def _answer(result: Path, log: Path, returncode: int) -> dict[str, Any]:
+def _answer(result: Path, log: Path, returncode: int, threads: int) -> dict[str, Any]:
     if result.is_file():
         answer = json.loads(result.read_text())
         if "result" in answer:
             found: dict[str, Any] = answer["result"]
-            return found
+            return found | {"thread_variables": {name: str(threads) for name in _THREAD_VARIABLES}}
         if "out_of_memory" in answer:
             raise OutOfMemoryError(answer["out_of_memory"])
         raise CellError(answer["error"])

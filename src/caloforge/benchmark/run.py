@@ -3,6 +3,7 @@
 import datetime
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, final
 
@@ -111,7 +112,7 @@ class _Run:
             "caloforge": __version__,
             "started": _now(),
             "finished": None,
-            "settings": plain(settings),
+            "settings": plain(replace(settings, geant4_data=None)),  # a place on this machine
             "machine": machine,
             "notes": self._notes(machine),
             "models": {subject.name: _facts(subject) for subject in self._subjects},
