@@ -10,14 +10,17 @@ import torch
 
 from caloforge.benchmark.cells import CELLS
 from caloforge.benchmark.peers import LIBRARIES, PeerNetwork, build_peer, peer_network
+from caloforge.benchmark.references import plan_geant4
 from caloforge.benchmark.requests import Requests
+from caloforge.benchmark.settings import BenchmarkSettings
 from caloforge.benchmark.subjects import find_subjects, open_subject, paper_networks, spread_energies
-from caloforge.errors import CaloForgeError
+from caloforge.errors import CaloForgeError, ConfigError
 from caloforge.flows import MADE
 from caloforge.generation import ShowerGenerator, load_model
 from caloforge.geometry import get_geometry
 from caloforge.recipes import load_recipe
 from caloforge.training import RunConfig, initial_model
+from support.geant4 import data_variables, needs_geant4
 
 QUICK = {"device": "cpu", "repeats": 2, "max_seconds": 20.0, "seed": 3}
 
@@ -191,3 +194,23 @@ def test_a_process_that_runs_geant4_loads_no_torch():
 def test_arguments_of_figures_are_named():
     for cell in CELLS.values():
         assert {p.kind.name for p in inspect.signature(cell).parameters.values()} == {"KEYWORD_ONLY"}
+
+
+@needs_geant4
+def test_models_that_share_a_geant4_sample(run, monkeypatch):
+    """By calorimeter, particle and spectrum; those that have none are noted unless that is all."""
+    for name, value in data_variables().items():
+        monkeypatch.setenv(name, value)
+    names = ["caloflow-v1", "caloflow-piplus", str(run), "caloflow-eplus"]
+    samples, notes = plan_geant4(find_subjects(names), BenchmarkSettings(geant4=True))
+    assert [(s["particle"], s["physics"], s["models"]) for s in samples] == [
+        ("pi+", "FTFP_BERT", ["caloflow-piplus", "caloflow-v1"]),
+        ("e+", "em", ["caloflow-eplus"]),
+    ]
+    assert len(notes) == 1
+    assert "'toy' cannot be simulated, as it has no material stack" in notes[0]
+    settings = BenchmarkSettings(geant4=True, particle="e+", physics="QBBC")
+    samples, _ = plan_geant4(find_subjects(["caloflow-v1", "caloflow-eplus"]), settings)
+    assert [(s["physics"], s["models"]) for s in samples] == [("QBBC", ["caloflow-eplus", "caloflow-v1"])]
+    with pytest.raises(ConfigError, match="does not say which particle"):
+        plan_geant4(find_subjects(["caloflow-v1"]), BenchmarkSettings(geant4=True))

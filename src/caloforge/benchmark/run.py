@@ -5,13 +5,14 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final, final
+from typing import Any, final
 
 from caloforge import __version__
 from caloforge.benchmark.derive import derived_rows
 from caloforge.benchmark.folder import check_folder, write_benchmark
 from caloforge.benchmark.machine import busy_note, machine_facts, waiting_note
 from caloforge.benchmark.processes import CellError, OutOfMemoryError, measure
+from caloforge.benchmark.references import geant4_arguments, plan_geant4
 from caloforge.benchmark.schema import SCHEMA, SCHEMA_VERSION
 from caloforge.benchmark.settings import BenchmarkSettings
 from caloforge.benchmark.subjects import Subject, find_subjects, paper_networks
@@ -19,10 +20,6 @@ from caloforge.errors import ConfigError, WorkerDiedError
 from caloforge.report.plain import plain
 
 __all__ = ["run_benchmark"]
-
-_PHYSICS: Final = "FTFP_BERT"
-_CUT: Final = 0.7
-"""mm, where the weights do not say; as ``caloforge simulate``."""
 
 
 def run_benchmark(
@@ -95,7 +92,7 @@ class _Run:
         on_gpu = not settings.device.startswith("cpu")
         self._threads = (1,) if on_gpu else tuple(dict.fromkeys(settings.threads))
         self._batches = sorted(set(settings.batches))
-        self._geant4 = self._geant4_rows() if settings.geant4 else []
+        self._geant4, problems = plan_geant4(self._subjects, settings) if settings.geant4 else ([], [])
         if settings.peers:
             from caloforge.benchmark.peers import check_peers
 
@@ -114,7 +111,7 @@ class _Run:
             "finished": None,
             "settings": plain(replace(settings, geant4_data=None)),  # a place on this machine
             "machine": machine,
-            "notes": self._notes(machine),
+            "notes": self._notes(machine) + problems,
             "models": {subject.name: _facts(subject) for subject in self._subjects},
             "peaks": [],
             "geant4": [],
@@ -166,48 +163,6 @@ class _Run:
             )
         return notes
 
-    def _geant4_rows(self) -> list[dict[str, Any]]:
-        """One row per calorimeter, particle and spectrum; every model is told which is its own."""
-        from caloforge.benchmark.cells import geant4_job
-
-        rows: list[dict[str, Any]] = []
-        for subject in sorted(self._subjects, key=lambda subject: subject.particle is None):
-            particle = subject.particle or self._settings.particle
-            same = [row for row in rows if row["geometry"] == subject.geometry.to_dict()]
-            if particle is None:
-                if same:  # an untrained network has no particle of its own
-                    same[0]["models"].append(subject.name)
-                    continue
-                raise ConfigError(
-                    f"{subject.name} does not say which particle it is for; say it for Geant4: --particle e+."
-                )
-            row = {
-                "particle": particle,
-                "geometry": subject.geometry.to_dict(),
-                "e_inc_range": list(subject.e_inc_range),
-                "physics": self._settings.physics or subject.physics or _PHYSICS,
-                "production_cut": subject.production_cut or _CUT,
-            }
-            for known in same:
-                if _close(known, row):
-                    known["models"].append(subject.name)
-                    break
-            else:
-                geant4_job(**self._job_arguments(row), output=Path("geant4.h5")).check()
-                rows.append(row | {"models": [subject.name]})
-        return rows
-
-    def _job_arguments(self, row: dict[str, Any]) -> dict[str, Any]:
-        from caloforge.geometry import Geometry
-
-        arguments = {key: value for key, value in row.items() if key != "models"}
-        return arguments | {
-            "geometry": Geometry.from_dict(row["geometry"]),
-            "n_showers": self._settings.geant4_showers,
-            "seed": self._settings.seed,
-            "geant4_data": _text(self._settings.geant4_data),
-        }
-
     def _one_geant4(self, row: dict[str, Any]) -> None:
         self._step(f"Geant4, {row['particle']}")
         facts = {key: value for key, value in row.items() if key != "geometry"}
@@ -217,9 +172,8 @@ class _Run:
             "n_showers": self._settings.geant4_showers,
         }
         with tempfile.TemporaryDirectory() as folder:
-            arguments = self._job_arguments(row) | {"geometry": row["geometry"], "folder": folder}
             try:
-                facts |= measure("geant4", **arguments)
+                facts |= measure("geant4", **geant4_arguments(row, self._settings), folder=folder)
             except (CellError, WorkerDiedError, OutOfMemoryError) as err:
                 facts |= {"failed": str(err)}
                 self.report["notes"].append(f"Geant4, {row['particle']}: {err}")
@@ -371,18 +325,6 @@ def _facts(subject: Subject) -> dict[str, Any]:
         "e_inc_range_MeV": list(subject.e_inc_range),
         "weights_id": subject.weights_id,
     }
-
-
-def _close(known: dict[str, Any], row: dict[str, Any]) -> bool:
-    """The same Geant4 showers but for per mille of the spectrum's limits, which a training sample hardly reaches."""
-    if any(known[key] != row[key] for key in ("particle", "physics", "production_cut")):
-        return False
-    pairs = zip(known["e_inc_range"], row["e_inc_range"], strict=True)
-    return all(abs(a - b) <= 0.01 * max(a, b) for a, b in pairs)
-
-
-def _text(path: Path | None) -> str | None:
-    return None if path is None else str(path.absolute())
 
 
 def _now() -> str:
