@@ -2,10 +2,12 @@
 
 import importlib.util
 import json
+import re
 
 import pytest
 
 from caloforge.benchmark import load_benchmark
+from caloforge.cli.benchmark import _print
 from support.tiny_runs import command_line, train_tiny
 
 
@@ -62,6 +64,33 @@ def test_settings_arrive(capsys, monkeypatch):
     assert (settings.geant4_showers, str(settings.geant4_data), settings.physics) == (5, "here", "em")
     assert (settings.particle, settings.peer_showers, settings.seed) == ("e-", 4, 9)
     assert (settings.max_seconds, output, options["overwrite"]) == (2.5, None, True)
+
+
+@pytest.mark.parametrize("width", [68, 80, 140])
+def test_a_narrow_window_loses_columns_and_no_figures(width, capsys, monkeypatch):
+    label = "caloflow-eplus (untrained)"
+    times = {"median": 0.6634, "min": 0.6512, "max": 0.7013}
+    row = {
+        "label": label, "threads": 12, "batch": 10000, "requested_batch": 10000, "out_of_memory": [],
+        "seconds": [1.0, 2.0], "ms_per_shower": times, "showers_per_s": 1507.0, "speedup_per_core": 12345.0,
+        "gflops": 41.2, "peak_share": 0.351, "peak_MB": 523.0, "load_s": 0.31, "first_call_s": 0.72,
+    }  # fmt: skip
+    machine = {"cpu": "Abacus", "cores_allowed": 2, "torch": "2"}
+    report = {
+        "machine": machine, "geant4": [], "rows": [row], "peaks": [], "notes": [], "complete": True
+    }  # fmt: skip
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", str(width))
+    _print(report, None)
+    lines = [re.sub(r"\x1b\[[\d;]*m", "", line) for line in capsys.readouterr().out.splitlines()]
+    header, line = (next(line for line in lines if word in line) for word in ("ms/shower", label))
+    assert max(map(len, (header, line))) <= width
+    assert "…" not in header + line
+    assert line.split()[2:4] == ["12", "10000"]
+    assert "0.663" in line
+    assert "12345" in line
+    assert ("35 %" in line) == (width > 68)
+    assert ("0.651-0.701" in line) == (width == 140)
 
 
 BAD = {

@@ -139,7 +139,7 @@ def _print(report: dict[str, Any], output: Path | None) -> None:
         typer.echo(f"Written: {output / BENCHMARK_FILE}, {output / PLOT_FILE}")
 
 
-_FIRST_TO_GO = ("min-max", "first s", "load s", "GFLOP/s", "MB", "showers/s")
+_FIRST_TO_GO = ("min-max", "first s", "load s", "GFLOP/s", "MB", "showers/s", "of peak")
 """Columns that a narrow window does without, in this order; benchmark.json has all."""
 _LEGEND = (
     "ms/shower: energies to voxels in memory, median of the repeats; loading and the first call are not counted.\n"
