@@ -11,10 +11,10 @@ import pytest
 from caloforge.benchmark import BenchmarkSettings, load_benchmark, run_benchmark
 from caloforge.benchmark import run as run_module
 from caloforge.benchmark.processes import CellError, OutOfMemoryError, measure
-from caloforge.errors import CaloForgeError, WorkerDiedError
+from caloforge.errors import CaloForgeError, OutputError, WorkerDiedError
 from support.geant4 import data_variables, needs_geant4
 from support.processes import child_processes
-from support.tiny_runs import python, subprocess_environment
+from support.tiny_runs import file_size_limit, python, subprocess_environment
 
 
 @pytest.mark.slow
@@ -165,6 +165,14 @@ def test_a_figure_that_fails_does_not_end_the_others(run, tmp_path, monkeypatch)
     assert [row["failed"] for row in report["rows"]] == ["Not finite."] * 2
     assert sum("Not finite." in note for note in report["notes"]) == 2
     assert (tmp_path / "out" / "benchmark.json").is_file()
+
+
+def test_a_full_disk(run, tmp_path, small_memory):
+    """One clear error, and nothing that looks like a benchmark."""
+    settings = BenchmarkSettings(models=(str(run),), batches=(1,))
+    with file_size_limit(500), pytest.raises(OutputError, match="cannot be written"):
+        run_benchmark(settings, tmp_path / "out")
+    assert not list((tmp_path / "out").iterdir())
 
 
 def test_errors_of_a_process(run):
