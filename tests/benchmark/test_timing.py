@@ -7,15 +7,15 @@ from caloforge.benchmark.timing import time_calls
 
 
 class Clock:
-    """Time that passes in calls only; half of it on the processor."""
+    """Time that passes in calls only; half of it on the processor, but for the first call, which only waits."""
 
-    now = 100.0
+    now, busy = 100.0, 0.0
 
     def perf_counter(self):
         return self.now
 
     def process_time(self):
-        return self.now / 2
+        return self.busy
 
 
 @pytest.fixture
@@ -31,7 +31,9 @@ def calls_of(clock, durations):
 
     def call(number):
         numbers.append(number)
-        clock.now += durations[min(number, len(durations) - 1)]
+        seconds = durations[min(number, len(durations) - 1)]
+        clock.now += seconds
+        clock.busy += seconds / 2 if number else 0
 
     return call, numbers
 
