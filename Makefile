@@ -6,6 +6,8 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 # Two levels: what the package needs to run, and on top of it the tools of developers.
 RUNTIME := .venv/.runtime
 DEV := .venv/.dev
+# What `make bench` times; Geant4 and its data sets are needed for the first option.
+BENCH ?= --geant4 --peers --threads 1,2
 
 .PHONY: demo test test-slow lint bench clean
 
@@ -26,7 +28,7 @@ lint: $(DEV)
 	$(BIN)/codespell
 
 bench: $(DEV)
-	$(BIN)/python benchmarks/teacher_sampling.py -o benchmarks/results/teacher-sampling.json
+	$(BIN)/caloforge benchmark $(BENCH) --overwrite -o benchmarks/results/timing
 	$(BIN)/python benchmarks/memory.py -o benchmarks/results/memory.json
 	$(BIN)/python benchmarks/features.py -o benchmarks/results/features.json
 

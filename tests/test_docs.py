@@ -13,6 +13,8 @@ import pytest
 import typer
 
 import caloforge
+from caloforge.benchmark import load_benchmark, markdown_table
+from caloforge.benchmark.tables import MARKERS
 from caloforge.cli.main import app
 from caloforge.geometry import Geometry, catalogue, get_geometry
 from caloforge.io import LAYOUTS, read, write
@@ -189,6 +191,19 @@ def test_results_are_the_same_everywhere():
         for page in (ROOT / "README.md", DOCS / "weights.md")
     ]
     assert tables[0] == tables[1]
+
+
+def test_timing_is_what_was_measured():
+    """Pages with a table of times have that of the stored benchmark, which is complete."""
+    pages = [page for page in PAGES if MARKERS[0] + "\n" in page.read_text()]
+    stored = ROOT / "benchmarks" / "results" / "timing"
+    if not pages:
+        pytest.skip("no page has a table of times")
+    report = load_benchmark(stored)
+    assert report["complete"]
+    for page in pages:
+        table = page.read_text().split(MARKERS[0] + "\n")[1].split("\n" + MARKERS[1])[0]
+        assert table == markdown_table(report), page.name
 
 
 def test_version_is_the_same_everywhere():

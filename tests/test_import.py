@@ -27,7 +27,14 @@ def test_the_check_itself_sees_what_is_loaded():
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--help"], ["--version"], ["train", "--help"], ["generate", "--help"], ["geometry", "show", "--help"]],
+    [
+        ["--help"],
+        ["--version"],
+        ["train", "--help"],
+        ["generate", "--help"],
+        ["benchmark", "--help"],
+        ["geometry", "show", "--help"],
+    ],
 )
 def test_help_loads_no_torch(arguments):
     code = (

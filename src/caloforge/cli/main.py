@@ -7,6 +7,7 @@ from typing import Annotated, Any, TextIO
 import typer
 
 from caloforge import __version__
+from caloforge.cli.benchmark import benchmark
 from caloforge.cli.compare import compare
 from caloforge.cli.convert import convert
 from caloforge.cli.demo import demo
@@ -92,7 +93,7 @@ def main() -> None:
     sys.exit(status)
 
 
-for _command in (demo, simulate, info, convert, train, generate, evaluate, compare, models):
+for _command in (demo, simulate, info, convert, train, generate, evaluate, compare, benchmark, models):
     app.command()(_command)
 app.add_typer(geometry_app, name="geometry")
 
