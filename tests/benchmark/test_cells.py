@@ -16,7 +16,7 @@ from caloforge.benchmark.settings import BenchmarkSettings
 from caloforge.benchmark.subjects import find_subjects, open_subject, paper_networks, spread_energies
 from caloforge.errors import CaloForgeError, ConfigError
 from caloforge.flows import MADE
-from caloforge.generation import ShowerGenerator, load_model
+from caloforge.generation import load_model
 from caloforge.geometry import get_geometry
 from caloforge.recipes import load_recipe
 from caloforge.training import RunConfig, initial_model
@@ -34,55 +34,37 @@ def test_energies_have_the_mean_of_the_spectrum():
 
 
 def test_requests_are_showers_of_the_engine(run):
-    """The same ones on several threads, block by block, wherever a request begins."""
+    """The same ones on several threads, each request from a block of its own."""
     generator = load_model(run)
     n = 2 * generator.block + 100
     e_inc = spread_energies(generator.e_inc_range, n)
     before = torch.get_num_threads()
-    with Requests(generator, e_inc, threads=2, seed=3) as requests:
-        found = [requests(k) for k in range(2)]
+    requests = Requests(generator, e_inc, threads=2, seed=3)
+    assert requests.path == "blocks"
+    found = [requests(k) for k in range(2)]
     assert torch.get_num_threads() == before
     for k, showers in enumerate(found):
-        expected = generator.sample(e_inc, seed=3, start=k * n).voxels
-        np.testing.assert_array_equal(getattr(showers, "voxels", showers), expected)
+        expected = generator.sample(e_inc, seed=3, start=3 * k * generator.block).voxels
+        np.testing.assert_array_equal(showers.voxels, expected)
 
 
-def test_single_showers_take_the_short_way_where_there_is_one(run, monkeypatch):
-    asked = []
-    e_inc = np.array([5e4])
-    monkeypatch.setattr(
-        ShowerGenerator,
-        "sample_one",
-        lambda self, e_inc, *, seed, index: asked.append((e_inc, seed, index)),
-        raising=False,
-    )
-    with Requests(load_model(run), e_inc, threads=1, seed=3) as requests:
-        assert requests.path == "sample_one"
-        requests(0)
-        requests(1)
-    assert asked == [(5e4, 3, 0), (5e4, 3, 1)]
-    with Requests(load_model(run), np.full(2, 5e4), threads=1, seed=3) as requests:
-        assert requests.path == "sample"
-
-
-def test_threads_of_the_engine_are_used_where_it_has_them(run, monkeypatch):
-    asked = []
-
-    def sample(self, e_inc, *, seed, start=0, threads=1):
-        asked.append((len(e_inc), start, threads))
-
-    monkeypatch.setattr(ShowerGenerator, "sample", sample)
-    with Requests(load_model(run), np.full(3000, 5e4), threads=2, seed=3) as requests:
-        requests(1)
-    assert asked == [(3000, 3000, 2)]
+def test_small_requests_are_answered_alone(run):
+    generator = load_model(run)
+    seen = []
+    generate = generator.model.generate
+    generator.model.generate = lambda e, noise: seen.append(len(e)) or generate(e, noise)
+    requests = Requests(generator, np.full(3, 5e4), threads=2, seed=3)
+    assert requests.path == "unpadded"
+    first, second = requests(0), requests(1)
+    assert seen == [3, 3]
+    assert not np.array_equal(first.voxels, second.voxels)
 
 
 def test_a_model(run):
     found = CELLS["model"](name=str(run), batch=20, threads=1, describe=True, **QUICK)
-    assert (found["batch"], found["path"] in ("sample", "sample_one")) == (20, True)
+    assert (found["batch"], found["path"]) == (20, "unpadded")
     assert len(found["seconds"]) == 2
     assert 0 < min(found["seconds"]) <= max(found["seconds"]) < found["first_call_s"] + 20
-    assert found["torch_threads"] == 1
     assert found["peak_MB"] > 50
     model = load_model(run).model
     described = found["model"]

@@ -43,8 +43,6 @@ def measure_model(
         seed: Of the showers.
         describe: Add sizes and work of the model, after its time and memory were taken.
     """
-    import torch
-
     from caloforge.benchmark.requests import Requests
     from caloforge.benchmark.subjects import find_subjects, open_subject, spread_energies
     from caloforge.benchmark.timing import time_calls
@@ -55,11 +53,10 @@ def measure_model(
     load_s = time.perf_counter() - begin
     e_inc = spread_energies(subject.e_inc_range, batch)
     watch = _Watch(device)
-    with Requests(generator, e_inc, threads=threads, seed=seed) as requests:
-        timing = time_calls(requests, repeats=repeats, max_seconds=max_seconds, synchronize=watch.synchronize)
-        torch_threads = torch.get_num_threads()
+    requests = Requests(generator, e_inc, threads=threads, seed=seed)
+    timing = time_calls(requests, repeats=repeats, max_seconds=max_seconds, synchronize=watch.synchronize)
     result = _row(timing, batch) | watch.memory()
-    result |= {"load_s": load_s, "path": requests.path, "torch_threads": torch_threads}
+    result |= {"load_s": load_s, "path": requests.path}
     return result | ({"model": _describe(generator)} if describe else {})
 
 

@@ -1,15 +1,12 @@
-"""Requests for showers as the benchmark makes them; the one place that knows how a request is spread over threads."""
+"""Requests for showers as the benchmark makes them; the one place that knows how a request is answered."""
 
-import inspect
-import itertools
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Literal, final
+from typing import Literal, final
 
 import numpy as np
-import torch
 from jaxtyping import Float
 
 from caloforge.generation import ShowerGenerator
+from caloforge.showers import Showers
 
 __all__ = ["Requests"]
 
@@ -18,6 +15,9 @@ __all__ = ["Requests"]
 class Requests:
     """Requests of a fixed number of showers to one model, from energies in memory to voxels in memory.
 
+    Requests that are smaller than a block of the engine are answered alone, as a simulation would ask for them;
+    all others begin with a block of their own.
+
     Args:
         generator: The model.
         e_inc: Incident energies of each request, MeV, ``(n,)``.
@@ -25,49 +25,22 @@ class Requests:
         seed: Of the showers; every request has other indices.
     """
 
-    path: Literal["sample", "sample_one"]
-    """Which method of the generator answers."""
+    path: Literal["blocks", "unpadded"]
+    """How a request is answered."""
 
     def __init__(
         self, generator: ShowerGenerator, e_inc: Float[np.ndarray, " n"], *, threads: int, seed: int
     ) -> None:
-        self._generator: Any = generator
-        self._e_inc, self._threads, self._seed = e_inc, threads, seed
-        self.path = "sample_one" if len(e_inc) == 1 and hasattr(generator, "sample_one") else "sample"
-        self._knows_threads = "threads" in inspect.signature(generator.sample).parameters
-        self._pool = ThreadPoolExecutor(max_workers=threads)
+        self._generator, self._e_inc, self._threads, self._seed = generator, e_inc, threads, seed
+        self.path = "unpadded" if len(e_inc) < generator.block else "blocks"
+        self._stride = -(-len(e_inc) // generator.block) * generator.block
 
-    def __call__(self, number: int) -> Any:
+    def __call__(self, number: int) -> Showers:
         """Request ``number``, counted from 0."""
-        start = number * len(self._e_inc)
-        if self.path == "sample_one":
-            return self._generator.sample_one(float(self._e_inc[0]), seed=self._seed, index=start)
-        if self._threads == 1:
-            return self._sample(start, self._e_inc)
-        if self._knows_threads:
-            return self._generator.sample(self._e_inc, seed=self._seed, start=start, threads=self._threads)
-        return self._in_blocks(start)
-
-    def __enter__(self) -> "Requests":
-        # Within a block; the engine sees to it itself, but puts back what it finds, which must be the same in
-        # all threads.
-        self._before = torch.get_num_threads()
-        torch.set_num_threads(1)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._pool.shutdown()
-        torch.set_num_threads(self._before)
-
-    def _sample(self, start: int, e_inc: Float[np.ndarray, " m"]) -> Float[np.ndarray, "m V"]:
-        return self._generator.sample(e_inc, seed=self._seed, start=start).voxels
-
-    def _in_blocks(self, start: int) -> Float[np.ndarray, "n V"]:
-        """The engine's blocks, several at a time, as ``sample(threads=)`` does it."""
-        block, stop = self._generator.block, start + len(self._e_inc)
-        edges = [start, *range((start // block + 1) * block, stop, block), stop]
-        spans = itertools.pairwise(edges)
-        parts = self._pool.map(
-            lambda span: self._sample(span[0], self._e_inc[span[0] - start : span[1] - start]), spans
+        return self._generator.sample(
+            self._e_inc,
+            seed=self._seed,
+            start=number * self._stride,
+            threads=self._threads,
+            padded=self.path == "blocks",
         )
-        return np.concatenate(list(parts))

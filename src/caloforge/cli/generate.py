@@ -39,6 +39,10 @@ def generate(
     precision: Annotated[
         str, typer.Option(help="float32, or bfloat16: faster on processors that have it, slower on others.")
     ] = "float32",
+    compiled: Annotated[
+        bool,
+        typer.Option("--compile", help="Compile first: minutes once, then faster. Needs a C++ compiler."),
+    ] = False,
     compression: Annotated[int, typer.Option(min=0, max=9, help="gzip level; 0 is fastest.")] = 1,
     allow_extrapolation: Annotated[
         bool, typer.Option("--allow-extrapolation", help="Accept energies outside the trained range.")
@@ -63,6 +67,7 @@ def generate(
         layout=layout,
         compression=compression,
         device=device,
+        compiled=compiled,
         precision=cast("Precision", precision),  # checked where the model is loaded
         allow_extrapolation=allow_extrapolation,
     )

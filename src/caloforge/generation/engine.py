@@ -8,6 +8,7 @@ within one. Whoever needs few showers and no equal bits may ask for just these (
 """
 
 import contextlib
+import os
 import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -52,7 +53,11 @@ def block_size(header: CheckpointHeader, *, device: torch.device | str = "cpu") 
 
 
 def load_model(
-    name_or_path: str | Path, *, device: torch.device | str = "cpu", precision: Precision = "float32"
+    name_or_path: str | Path,
+    *,
+    device: torch.device | str = "cpu",
+    precision: Precision = "float32",
+    compiled: bool = False,
 ) -> "ShowerGenerator":
     """A trained model, ready to generate.
 
@@ -63,6 +68,9 @@ def load_model(
         precision: ``"bfloat16"`` lets large matrix products run in bfloat16, where the family can: several times
             faster on processors with instructions for it, slower on others. Weights that were trained in float64
             generate in float64 all the same if this is ``"float32"``.
+        compiled: Compile generation for whole blocks and for single showers, where the family can, which takes
+            minutes the first time and seconds once it is in the cache on disk. It needs a C++ compiler; without
+            one there is a warning and nothing is compiled.
 
     Raises:
         UnknownNameError: Nothing has this name.
@@ -77,7 +85,10 @@ def load_model(
     """
     check_device(device)
     model, header = load_checkpoint(find_weights(name_or_path), device=device)
-    return ShowerGenerator(model, header, precision=precision)
+    generator = ShowerGenerator(model, header, precision=precision)
+    if compiled:
+        generator.compile()
+    return generator
 
 
 @final
@@ -95,6 +106,7 @@ class ShowerGenerator:
         self.geometry = model.geometry
         self._device = model.e_inc_range.device
         self.block = block_size(header, device=self._device)
+        self.compiled = False
 
     def __repr__(self) -> str:
         low, high = self.e_inc_range
@@ -166,6 +178,33 @@ class ShowerGenerator:
             e_inc=energies, voxels=voxels, geometry=self.geometry, provenance=self.provenance(seed)
         )
 
+    def compile(self) -> None:
+        """Compile generation for whole blocks and single showers; as ``compiled`` of :func:`load_model`.
+
+        Compiled code rounds differently, so showers are reproducible bit by bit among themselves, and equal to
+        those of plain generation up to rounding.
+        """
+        sizes = sorted({1, self.block})
+        _keep_compiled_code()
+        self.model.compile_for(sizes)
+        middle = sum(self.e_inc_range) / 2
+        try:
+            with torch.inference_mode(), _one_thread():
+                for size in sizes:
+                    e_inc = torch.full((size,), middle, dtype=torch.float64, device=self._device)
+                    self.model.generate(e_inc, ShowerNoise(0, 0, size, device=self._device))
+        except Exception as err:  # noqa: BLE001 - what compilers raise is theirs
+            self.model.compile_for(())
+            reason = " ".join(str(err).split())[:160] or type(err).__name__
+            warnings.warn(
+                f"Generation could not be compiled and runs uncompiled ({reason}). Compiling needs a C++ compiler and "
+                "the headers of Python.",
+                CaloForgeWarning,
+                stacklevel=2,
+            )
+        else:
+            self.compiled = True
+
     def check_energies(self, energies: EnergySource, *, allow_extrapolation: bool) -> None:
         """Raise :class:`EnergyRangeError` if energies lie outside the trained range by more than 1 %."""
         low, high = self.e_inc_range
@@ -191,6 +230,7 @@ class ShowerGenerator:
             "seed": seed,
             "block": self.block,
             "precision": self.precision,
+            "compiled": self.compiled,
         }
 
     def _block(
@@ -228,6 +268,12 @@ class ShowerGenerator:
         )
         parts = (e_inc[:half], start), (e_inc[half:], start + half)
         return torch.cat([self._generate(energies, seed=seed, start=at) for energies, at in parts])
+
+
+def _keep_compiled_code() -> None:
+    """Keep what is compiled in the user's cache, where it survives a restart, unless told otherwise."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(Path(base) / "caloforge" / "compiled"))
 
 
 def _is_out_of_memory(err: Exception) -> bool:

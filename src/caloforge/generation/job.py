@@ -36,6 +36,8 @@ class GenerationJob:
     device: str = "cpu"
     precision: Precision = "float32"
     """Of large matrix products, as in :func:`load_model`."""
+    compiled: bool = False
+    """Compile generation first, as in :func:`load_model`."""
     allow_extrapolation: bool = False
     """Accept energies outside the trained range."""
     shard_bytes: int = 2**24
@@ -102,6 +104,7 @@ class GenerationJob:
             "compression": self.compression,
             "device": self.device,
             "precision": self.precision,
+            "compiled": self.compiled,
             "shard_size": self.shard_size,
         }
 
@@ -115,7 +118,7 @@ class GenerationJob:
 
     @cached_property
     def _generator(self) -> ShowerGenerator:
-        return load_model(self.weights, device=self.device, precision=self.precision)
+        return load_model(self.weights, device=self.device, precision=self.precision, compiled=self.compiled)
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name != "_generator"}

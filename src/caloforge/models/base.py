@@ -5,7 +5,7 @@ To add a model, see ``docs/adding-a-model.md``.
 """
 
 import abc
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -107,6 +107,17 @@ class ShowerModel(nn.Module, abc.ABC):
                 f"{type(self).__name__} generates in the precision of its weights only, not in {dtype}; leave the "
                 "precision at float32."
             )
+
+    def compile_for(self, sizes: Sequence[int]) -> None:
+        """Let :meth:`generate` run as compiled code for these numbers of showers; a family that can overrides it.
+
+        Compiling itself happens when such a number is first asked for. An empty list takes it back.
+
+        Raises:
+            ConfigError: The family cannot.
+        """
+        if sizes:
+            raise ConfigError(f"{type(self).__name__} cannot be compiled; leave that out.")
 
     def fit_range(self, showers: Showers) -> None:
         """Remember the range of incident energies of all showers that were given."""

@@ -4,7 +4,7 @@ Both stages are autoregressive networks with mixtures of logistic distributions.
 products, the density is exact, and training is plain maximum likelihood.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, final
 
@@ -50,6 +50,7 @@ class Groupwise(ShowerModel):
         threshold, symmetry = config.threshold, config.symmetry == "all"
         self.moments = ShowerMoments(geometry, config.moments, threshold=threshold, symmetry=symmetry)
         self.voxels = VoxelGroups(geometry, config.voxels, threshold=threshold, symmetry=symmetry)
+        self._compiled: dict[int, Callable[..., Tensor]] = {}
 
     @classmethod
     def build(cls, settings: Mapping[str, Any], geometry: Geometry) -> "Groupwise":
@@ -78,7 +79,19 @@ class Groupwise(ShowerModel):
         """Of the network of the voxels, where nearly all the arithmetic is."""
         self.voxels.products = dtype
 
+    def compile_for(self, sizes: Sequence[int]) -> None:
+        """Of everything but the random numbers, which come from elsewhere."""
+        compiled = torch.compile(self.decode, dynamic=False)
+        self._compiled = dict.fromkeys(sizes, compiled)
+
     def generate(self, e_inc: Float[Tensor, " B"], noise: ShowerNoise) -> Float[Tensor, "B V"]:
         """Energies and moments first, then voxels that have them."""
-        e_layer, moments = self.moments.decode(noise.uniform(self.moments.n_noise), e_inc)
-        return self.voxels.decode(noise.uniform(self.voxels.n_noise), e_layer, moments, e_inc)
+        u = noise.uniform(self.moments.n_noise), noise.uniform(self.voxels.n_noise)
+        return self._compiled.get(len(e_inc), self.decode)(*u, e_inc)
+
+    def decode(
+        self, u_moments: Float[Tensor, "B M"], u_voxels: Float[Tensor, "B N"], e_inc: Float[Tensor, " B"]
+    ) -> Float[Tensor, "B V"]:
+        """Uniform numbers to voxels in MeV."""
+        e_layer, moments = self.moments.decode(u_moments, e_inc)
+        return self.voxels.decode(u_voxels, e_layer, moments, e_inc)

@@ -196,25 +196,23 @@ class VoxelGroups(Stage):
 
     def _closed(self, voxels: Tensor, surplus: Tensor, e_layer: Tensor, moments: Tensor) -> Tensor:
         """Tilted to the moments, scaled to the energies, nothing below the threshold, in MeV; features first."""
-        empty = self._sums(voxels) <= 0
-        if bool((empty & (e_layer >= 1)).any()):
-            voxels = self._with_likeliest(voxels, surplus, empty)
-        # Scaled first, so that the threshold means the same for all.
+        voxels = self._with_a_hit(voxels, surplus)
         voxels = self.moments.close(voxels, moments)
+        # Scaled first, so that the threshold means the same for all.
         voxels = voxels * _factor(e_layer, self._sums(voxels))[self.layer_of_voxel]
         peak = torch.stack([voxels[where].amax(0) for where in self.moments.slices]).clamp_max_(1.0)
         voxels = voxels * (voxels >= peak[self.layer_of_voxel])
         e_layer = e_layer * (e_layer >= 1)
         return voxels * (self.threshold * _factor(e_layer, self._sums(voxels)))[self.layer_of_voxel]
 
-    def _with_likeliest(self, voxels: Tensor, surplus: Tensor, empty: Tensor) -> Tensor:
+    def _with_a_hit(self, voxels: Tensor, surplus: Tensor) -> Tensor:
         """Layers without a hit get one, in the voxel that came closest to it."""
-        filled = voxels.clone()
-        for k, where in enumerate(self.moments.slices):
-            best = surplus[where].argmax(0, keepdim=True)
-            single = torch.zeros_like(voxels[where]).scatter_(0, best, 1.0)
-            filled[where] += single * empty[k]
-        return filled
+        filled = []
+        for where in self.moments.slices:
+            layer, over = voxels[where], surplus[where]
+            closest = over.amax(0)
+            filled.append(layer + (over == closest) * (closest <= 0))
+        return torch.cat(filled)
 
     def _sums(self, voxels: Tensor) -> Tensor:
         return torch.stack([voxels[where].sum(0) for where in self.moments.slices])
