@@ -223,3 +223,8 @@ def test_the_last_start_and_numpy_integers(generator):
     assert len(generator.sample([5e4], seed=2**64 - 1, start=2**48)) == 1
     same = [generator.sample([5e4], seed=seed).voxels for seed in (3, np.int64(3))]
     np.testing.assert_array_equal(*same)
+
+
+def test_a_family_that_cannot_be_compiled(run):
+    with pytest.raises(ConfigError, match="cannot be compiled"):
+        load_model(run, compiled=True)

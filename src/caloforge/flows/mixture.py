@@ -24,6 +24,8 @@ _LOG_SCALE = (-5.0, 3.0)
 """Range of the logarithm of a scale: a component may narrow to 0.7 % of a unit and no further, so that values
 which repeat in the data do not draw an endless likelihood."""
 
+_FEW = 3
+
 
 @final
 @dataclass(frozen=True, kw_only=True)
@@ -78,12 +80,24 @@ class LogisticMixture:
             params: As in :meth:`log_prob`, but along the first axis.
         """
         m = self.n_components
+        location, log_scale = self._chosen(noise[: m - 1], params)
+        return torch.addcmul(location, log_scale.clamp(*_LOG_SCALE).exp_(), noise[m - 1])
+
+    def _chosen(self, noise: Tensor, params: Tensor) -> tuple[Tensor, Tensor]:
+        """Location and logarithmic scale of the component that is drawn."""
+        m = self.n_components
+        if m > _FEW:  # one gather costs less than many selections
+            here = torch.cat([noise < params[: m - 1], torch.ones_like(noise[:1], dtype=torch.bool)])
+            first = here.to(torch.uint8).argmax(0, keepdim=True)  # of equals the first
+            spread = torch.tensor(self._spread, dtype=params.dtype, device=params.device)
+            location = params[m - 1 : 2 * m - 1].gather(0, first)[0] + spread[first[0]]
+            return location, params[2 * m - 1 :].gather(0, first)[0]
         location, log_scale = params[2 * m - 2] + self._spread[-1], params[3 * m - 2]
         for k in range(m - 2, -1, -1):
             here = noise[k] < params[k]
             location = torch.where(here, params[m - 1 + k] + self._spread[k], location)
             log_scale = torch.where(here, params[2 * m - 1 + k], log_scale)
-        return torch.addcmul(location, log_scale.clamp(*_LOG_SCALE).exp_(), noise[m - 1])
+        return location, log_scale
 
     @property
     def _spread(self) -> list[float]:

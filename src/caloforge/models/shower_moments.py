@@ -31,9 +31,9 @@ class ShowerMomentsConfig:
     """Hidden units of each layer of the network."""
     depth: int = 1
     """Residual hidden layers."""
-    dropout: float = 0.0
+    dropout: float = 0.1
     """Dropout of hidden units while training."""
-    components: int = 6
+    components: int = 10
     """Logistic distributions in the mixture of each number."""
     alpha: float = 1e-6
     """Margin of the logit of energy shares."""

@@ -36,7 +36,7 @@ class VoxelGroupsConfig:
 
     groups: int = 16
     """Groups that are drawn one after the other."""
-    hidden: int = 512
+    hidden: int = 256
     """Hidden units of each layer of the network."""
     depth: int = 1
     """Residual hidden layers."""
