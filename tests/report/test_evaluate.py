@@ -142,6 +142,12 @@ BAD = {
         EnergyRangeError,
         "nothing in common",
     ),
+    "one energy": (
+        replace(showers(low=5e3, high=5e3), e_inc=np.full(30, 5e3)),
+        showers(100, seed=1),
+        EnergyRangeError,
+        r"generated 5 GeV, reference 1\.\d+ to 9\.\d+ GeV",
+    ),
     "the same showers": (showers(), showers(), SameSampleError, "hold the same showers"),
 }
 

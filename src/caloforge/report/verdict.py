@@ -22,6 +22,10 @@ _WORDS: Final = (
 """Upper end of the AUC, and what to call it."""
 
 
+_PRAISED: Final = 0.65
+"""A headline with a smaller AUC sounds like praise, which other findings must limit."""
+
+
 def distinguishable(auc: float, error: float, floor: float, floor_error: float) -> str:
     """Words for an AUC beside its floor.
 
@@ -54,9 +58,10 @@ def verdict(report: Mapping[str, Any]) -> dict[str, Any]:
     else:
         headline, sentence = _of_classifier(strongest, name)
         sentences.append(sentence)
+    praised = strongest is None or strongest["result"]["auc"] < _PRAISED
     if alarms:
-        headline = f"{headline.removesuffix('.')}; but {' and '.join(alarms)}."
-    elif strongest is not None and len(failing) > len(rows) / 2:
+        headline = f"{headline.removesuffix('.')}; {'but' if praised else 'and'} {' and '.join(alarms)}."
+    elif strongest is not None and praised and len(failing) > len(rows) / 2:
         headline = f"{headline.removesuffix('.')}; but most features differ."
     sentences.append(_of_features(failing, len(rows)))
     return {
