@@ -7,7 +7,7 @@ from typing import Any, Final
 from caloforge.report.formatting import auc, sig
 from caloforge.report.naming import reference_name
 
-__all__ = ["distinguishable", "verdict"]
+__all__ = ["distinguishable", "neighbour_words", "verdict"]
 
 _N_WORST = 6
 _BLIND: Final = 0.1
@@ -86,6 +86,15 @@ def _alarms(report: Mapping[str, Any]) -> list[str]:
     return [text for key, text in words.items() if distances.get(key)]
 
 
+def neighbour_words(report: Mapping[str, Any]) -> str | None:
+    """Whether a sample copies its reference or itself, in few words; ``None`` where that was not looked at."""
+    distances = (report.get("neighbours") or {}).get("distances")
+    if not distances:
+        return None
+    named = {"memorising": "memorised showers", "collapsed": "repeats itself"}
+    return ", ".join(words for name, words in named.items() if distances[name]) or "no copies"
+
+
 def _standard_error(result: Mapping[str, Any]) -> float:
     """Of the mean AUC: the trainings share their showers, so the result split's error does not average out."""
     spread = (result["auc_spread"] or 0.0) / math.sqrt(len(result["aucs"]))
@@ -158,8 +167,6 @@ def _facts(report: Mapping[str, Any], strongest: Mapping[str, Any] | None) -> li
     if found := (report.get("prdc") or {}).get("result"):
         note = f"{sig(found['coverage_expected'], 3)} expected of equal samples"
         facts.append(("Coverage of the reference", sig(found["coverage"], 3), note))
-    if distances := (report.get("neighbours") or {}).get("distances"):
-        named = {"memorising": "memorised showers", "collapsed": "repeats itself"}
-        alarms = [words for name, words in named.items() if distances[name]]
-        facts.append(("Nearest neighbours", ", ".join(alarms) or "no copies", "memorising, mode collapse"))
+    if words := neighbour_words(report):
+        facts.append(("Nearest neighbours", words, "memorising, mode collapse"))
     return [{"name": name, "value": value, "note": note} for name, value, note in facts]
