@@ -1,9 +1,9 @@
 """The physics of simulated showers: agreement with independent Geant4 showers, linearity, resolution, profiles, hits.
 
     python benchmarks/simulation_physics.py FOLDER [--reference EPLUS.h5] [--images docs/images]
-        [-o benchmarks/results/simulation-physics.json]
+        [--workers N] [-o benchmarks/results/simulation-physics.json]
 
-Simulates what is missing in FOLDER (some 20 minutes of one core), prints a table, draws plots for docs/simulating.md.
+Simulates what is missing in FOLDER (some 30 minutes of one core), prints a table, draws plots for docs/simulating.md.
 The reference is a file of e+ in ``calogan`` made by other code with the same Geant4 and data; those of 45 to 55 GeV
 are compared.
 """
@@ -78,7 +78,7 @@ def calorimeter(name: str) -> Geometry:
     return geometry
 
 
-def sample(folder: Path, name: str) -> Showers:
+def sample(folder: Path, name: str, *, workers: int) -> Showers:
     """A sample from the folder, simulated first if it is not there."""
     geometry_name, particle, n, energies, physics, seed = SAMPLES[name]
     geometry = calorimeter(geometry_name)
@@ -93,7 +93,7 @@ def sample(folder: Path, name: str) -> Showers:
             physics=physics,
             output=path,
         )
-        run_job(job, workers=2, resume=True)
+        run_job(job, workers=workers, resume=True)
     return caloforge.read(path, geometry=geometry)
 
 
@@ -221,9 +221,10 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--reference", type=Path)
     parser.add_argument("--images", type=Path)
+    parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("-o", "--output", type=Path)
     args = parser.parse_args()
-    samples = {name: sample(args.folder, name) for name in SAMPLES}
+    samples = {name: sample(args.folder, name, workers=args.workers) for name in SAMPLES}
     images = args.images or args.folder
     report: dict[str, object] = {
         "caloforge": caloforge.__version__,

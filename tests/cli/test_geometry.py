@@ -154,3 +154,15 @@ def test_errors(run, tmp_path):
     _, err = run("show", "calogan", "-o", str(tmp_path / "x.foo"), code=2)
     assert "no format for pictures" in err
     assert "png" in err
+    _, err = run("show", "calogan", "-o", str(tmp_path), code=2)
+    assert "give the name of a file" in err
+
+
+def test_a_picture_is_replaced_only_when_asked(run, tmp_path):
+    picture = tmp_path / "x.png"
+    picture.write_text("mine")
+    _, err = run("show", "calogan", "-o", str(picture), code=2)
+    assert "--overwrite" in err
+    assert picture.read_text() == "mine"
+    run("show", "calogan", "-o", str(picture), "--overwrite")
+    assert picture.read_bytes().startswith(b"\x89PNG")

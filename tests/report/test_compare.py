@@ -19,6 +19,7 @@ def two(report_folder, tmp_path):
     report = load_report(report_folder)
     report["classifiers"][0]["result"]["auc"] = 0.9
     report["samples"]["generated"]["n_showers"] = 7
+    report["neighbours"]["distances"]["memorising"] = True
     (tmp_path / "<bad>").mkdir()
     (tmp_path / "<bad>" / "report.json").write_text(json.dumps(report))
     return tmp_path / "good", tmp_path / "<bad>"
@@ -30,6 +31,8 @@ def test_comparison(two, tmp_path):
     key = "AUC, boosted trees on all features"
     assert found["rows"][1]["values"][key]["value"] == 0.9
     assert found["columns"][0] == key
+    copies = [row["values"]["nearest neighbours"]["text"] for row in found["rows"]]
+    assert copies == ["no copies", "memorised showers"]
     assert any("numbers of generated showers" in note for note in found["notes"])
     out = tmp_path / "out"
     assert json.loads((out / "report.json").read_text())["rows"] == json.loads(json.dumps(found["rows"]))

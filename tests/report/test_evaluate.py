@@ -142,6 +142,12 @@ BAD = {
         EnergyRangeError,
         "nothing in common",
     ),
+    "one energy": (
+        replace(showers(low=5e3, high=5e3), e_inc=np.full(30, 5e3)),
+        showers(100, seed=1),
+        EnergyRangeError,
+        r"generated 5 GeV, reference 1\.\d+ to 9\.\d+ GeV",
+    ),
     "the same showers": (showers(), showers(), SameSampleError, "hold the same showers"),
 }
 
@@ -228,6 +234,31 @@ def test_what_somebody_keeps_where_the_pieces_go_is_not_lost(files, tmp_path, qu
     (folder / "thesis.txt").write_text("mine")
     evaluate(files / "a.h5", files / "b.h5", tmp_path / "r", settings=QUICK)
     assert [path.name for path in folder.iterdir()] == ["thesis.txt"]
+
+
+def test_one_evaluation_at_a_time_writes_a_folder(files, tmp_path, monkeypatch, quick):
+    """A second one beside it would remove the pieces that the first one still needs."""
+    pair = files / "a.h5", files / "b.h5"
+    seen = []
+
+    def second(*args):
+        with pytest.raises(OutputError, match="another run is making it right now"):
+            evaluate(*pair, tmp_path / "r", settings=QUICK)
+        seen.append((tmp_path / "r.parts").is_dir())
+        return {}
+
+    monkeypatch.setattr("caloforge.report.run.challenge_metrics", second)
+    monkeypatch.setattr("caloforge.report.run.rank", lambda *args, **kwargs: None)
+    evaluate(*pair, tmp_path / "r", settings=QUICK)
+    assert seen == [True]
+    assert [path.name for path in tmp_path.iterdir()] == ["r"]
+
+
+@pytest.mark.parametrize("name", [".", "..", "/"])
+def test_a_folder_that_cannot_be_renamed(files, tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(OutputError, match="give the name of one to make"):
+        evaluate(files / "a.h5", files / "b.h5", name, settings=QUICK)
 
 
 def test_a_sample_is_not_its_own_floor(files, tmp_path, quick):

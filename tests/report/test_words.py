@@ -1,5 +1,7 @@
 """Numbers as text, the verdict in words, places among the published."""
 
+import re
+
 import pytest
 
 from caloforge.report.formatting import auc, flat, over_floor, pm, sig, span
@@ -115,7 +117,9 @@ def test_a_few_showers_acquit_nobody():
 def test_copies_are_in_the_headline(alarm, words):
     distances = {"memorising": False, "collapsed": False}
     assert words not in judged(neighbours={"distances": distances})["headline"]
-    assert words in judged(neighbours={"distances": distances | {alarm: True}})["headline"]
+    alarmed = {"distances": distances | {alarm: True}}
+    assert re.search(f"; but .*{words}", judged(neighbours=alarmed)["headline"])
+    assert re.search(f"; and .*{words}", judged(auc=0.9, neighbours=alarmed)["headline"])
 
 
 def test_one_feature_that_is_far_off_is_no_chance():
@@ -123,7 +127,8 @@ def test_one_feature_that_is_far_off_is_no_chance():
     assert "no more than chance" in judged(features=[*quiet, row("a", 0.02)])["sentences"][-1]
     assert "worst are a " in judged(features=[*quiet, row("a", 0.05)])["sentences"][-1]
     many = [row(f"g{k}", 0.02) for k in range(30)]
-    assert "most features differ" in judged(features=[*quiet[:5], *many])["headline"]
+    assert "but most features differ" in judged(features=[*quiet[:5], *many])["headline"]
+    assert "most features" not in judged(auc=0.9, features=[*quiet[:5], *many])["headline"]
 
 
 def test_published_figures():

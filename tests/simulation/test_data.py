@@ -90,3 +90,14 @@ def test_a_folder_that_is_another_thing(official, name):
     (official / name).rmdir()
     with pytest.raises(Geant4DataError, match=f"it has no {name.partition('/')[2]}"):
         find_data(official, environ={})
+
+
+def test_empty_sets_of_high_precision_lists(official):
+    """Geant4 would abort; and they are of no account to other lists."""
+    (official / "RadioactiveDecay6.1.2").mkdir()
+    (official / "G4NDL4.7.1" / "Elastic").mkdir(parents=True)
+    assert find_data(official, environ={}).versions["G4EMLOW"] == "8.8"
+    with pytest.raises(Geant4DataError, match=r"RadioactiveDecay: it has no z1\.a3"):
+        find_data(official, physics="FTFP_BERT_HP", environ={})
+    (official / "RadioactiveDecay6.1.2" / "z1.a3").touch()
+    assert find_data(official, physics="FTFP_BERT_HP", environ={}).versions["G4NDL"] == "4.7.1"

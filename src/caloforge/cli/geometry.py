@@ -70,14 +70,18 @@ def show(
         Path | None, typer.Option("-o", "--output", help="Draw the stack; the suffix chooses the format.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the picture if it exists.")] = False,
 ) -> None:
     """Show a geometry: depth in X0 and lambda, sampling fraction, Moliere radius, slabs, voxels."""
     import json
 
     from caloforge.errors import MissingExtraError
+    from caloforge.files import check_output
     from caloforge.geometry import get_geometry
     from caloforge.simulation import material_budget, why_not_simulatable
 
+    if output is not None:
+        check_output(output, overwrite=overwrite)
     found = get_geometry(geometry)
     budget, missing = None, None
     if found.stack is not None:

@@ -56,6 +56,9 @@ def draw_response(
         lower[column].axhline(1, color=REFERENCE["color"], linewidth=0.8)
         lower[column].set_ylabel(relative)
         lower[column].set_xlabel("incident energy [GeV]")
+        lower[column].ticklabel_format(
+            axis="y", useOffset=False
+        )  # a ratio of 1.0005, not 0.0005 and a "+1" somewhere
         if e_inc[-1] > 50 * e_inc[0]:
             lower[column].set_xscale("log")
     figure.legend(*upper[0].get_legend_handles_labels(), loc="outside upper center", ncols=2, frameon=False)

@@ -21,6 +21,7 @@ from caloforge.report.page import environment
 from caloforge.report.plain import plain, write_json
 from caloforge.report.restore import feature_of
 from caloforge.report.schema import COMPARISON_SCHEMA, PAGE, PLOTS, REPORT_FILE, SCHEMA_VERSION, load_report
+from caloforge.report.verdict import neighbour_words
 
 __all__ = ["compare_reports"]
 
@@ -150,6 +151,8 @@ def _table(loaded: Mapping[str, Mapping[str, Any]]) -> tuple[list[str], list[dic
         if found := (report.get("prdc") or {}).get("result"):
             for key in ("recall", "coverage"):
                 values[key] = found[key], sig(found[key], 3)
+        if words := neighbour_words(report):  # a sample that copies has the best of all numbers above
+            values["nearest neighbours"] = None, words
         verdict = report["verdict"]
         values["features that differ"] = (
             verdict["n_failing"],

@@ -17,6 +17,8 @@ def check_folder(folder: Path, *, overwrite: bool) -> None:
     Raises:
         OutputError: It exists and is not to be replaced, or is no report, or cannot be made.
     """
+    if folder.name in ("", ".."):
+        raise OutputError(folder, "is a folder that cannot be replaced; give the name of one to make.")
     if folder.exists() or folder.is_symlink():
         if not folder.is_dir() or folder.is_symlink():
             raise OutputError(folder, "exists and is no folder; choose another name.")

@@ -17,6 +17,7 @@ from caloforge.errors import OutputError
 from caloforge.evaluation.leakage import check_leakage
 from caloforge.files import explain_os_error
 from caloforge.geometry import Geometry
+from caloforge.production.lock import sole_run
 from caloforge.report.assemble import Assembly, memory_notes
 from caloforge.report.figures import draw_figures
 from caloforge.report.folder import check_folder, replace_folder
@@ -76,9 +77,39 @@ def evaluate(
             :func:`~caloforge.report.samples.check_pair`), or the output cannot be written. Nothing is left half.
     """
     settings = settings or EvaluationSettings()
-    begin = perf_counter()
     output = Path(output)
     check_folder(output, overwrite=overwrite)
+    with sole_run(output):
+        return _evaluate(
+            generated,
+            reference,
+            output,
+            second_reference=second_reference,
+            settings=settings,
+            threshold=threshold,
+            geometry=geometry,
+            start=start,
+            stop=stop,
+            overwrite=overwrite,
+            on_step=on_step or (lambda *_: None),
+        )
+
+
+def _evaluate(
+    generated: str | Path | Showers,
+    reference: str | Path | Showers,
+    output: Path,
+    *,
+    second_reference: str | Path | Showers | None,
+    settings: EvaluationSettings,
+    threshold: float | None,
+    geometry: Geometry | str | Path | None,
+    start: int,
+    stop: int | None,
+    overwrite: bool,
+    on_step: Callable[[str, float, int], None],
+) -> dict[str, Any]:
+    begin = perf_counter()
     find = functools.partial(open_sample, threshold=threshold, geometry=geometry)
     samples = [
         find(generated, role="generated"),
@@ -115,7 +146,6 @@ def evaluate(
         "leakage": plain(leakage),
         "notes": notes,
     }
-    on_step = on_step or (lambda *_: None)
     report |= assembly.run(on_step)
     report["ranking"] = plain(
         rank(samples[1].geometry.name, challenge_metrics(report), n_showers=min(map(len, samples[:2])))

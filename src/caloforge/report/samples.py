@@ -30,6 +30,8 @@ __all__ = ["Sample", "check_independent", "check_pair", "open_sample", "overlap"
 
 _RARE = 1e-6
 """A difference that two samples of one spectrum show less often than this is one of the spectra."""
+_SCAN = 20
+"""So few distinct energies of many showers are a scan, not draws from a spectrum."""
 _ROWS = 4096
 _SLICE = re.compile(r"^(?P<path>.+)\[(?P<start>\d*):(?P<stop>\d*)\]$", re.DOTALL)
 
@@ -355,18 +357,26 @@ def _check_ranges(first: Sample, second: Sample) -> None:
     """Too many showers of one sample lie beyond all of the other's for one spectrum to be plausible."""
     for one, other in ((first, second), (second, first)):
         low, high = other.e_inc.min(), other.e_inc.max()
-        allowed = 1 - _RARE ** (1 / len(np.unique(other.e_inc)))  # repeated energies tell nothing new
+        allowed = 1 - _RARE ** (1 / _n_independent(other.e_inc))
         beyond = max(np.mean(one.e_inc < low), np.mean(one.e_inc > high))
         if beyond > allowed:
             common = max(first.e_inc.min(), second.e_inc.min()), min(first.e_inc.max(), second.e_inc.max())
             advice = (
                 f" Pass --overlap (overlap=True) to compare the showers of {_span(*common)} only."
                 if common[0] < common[1]
+                else " A single energy can be compared with the same energy only."
+                if common[0] == common[1]
                 else " They have nothing in common."
             )
             raise EnergyRangeError(
                 f"The samples cover different incident energies: {_ranges([first, second])}.{advice}"
             )
+
+
+def _n_independent(e_inc: Float[np.ndarray, " n"]) -> int:
+    """How many energies were drawn: a repeated one tells nothing new, unless all are of a scan of a few."""
+    distinct = len(np.unique(e_inc))
+    return len(e_inc) if distinct < _SCAN and len(e_inc) >= 5 * distinct else distinct
 
 
 def _spectra_differ(a: Float[np.ndarray, " n"], b: Float[np.ndarray, " m"]) -> str | None:

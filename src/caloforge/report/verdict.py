@@ -7,7 +7,7 @@ from typing import Any, Final
 from caloforge.report.formatting import auc, sig
 from caloforge.report.naming import reference_name
 
-__all__ = ["distinguishable", "verdict"]
+__all__ = ["distinguishable", "neighbour_words", "verdict"]
 
 _N_WORST = 6
 _BLIND: Final = 0.1
@@ -20,6 +20,10 @@ _WORDS: Final = (
     (1.01, "easily told apart from"),
 )
 """Upper end of the AUC, and what to call it."""
+
+
+_PRAISED: Final = 0.65
+"""A headline with a smaller AUC sounds like praise, which other findings must limit."""
 
 
 def distinguishable(auc: float, error: float, floor: float, floor_error: float) -> str:
@@ -54,9 +58,10 @@ def verdict(report: Mapping[str, Any]) -> dict[str, Any]:
     else:
         headline, sentence = _of_classifier(strongest, name)
         sentences.append(sentence)
+    praised = strongest is None or strongest["result"]["auc"] < _PRAISED
     if alarms:
-        headline = f"{headline.removesuffix('.')}; but {' and '.join(alarms)}."
-    elif strongest is not None and len(failing) > len(rows) / 2:
+        headline = f"{headline.removesuffix('.')}; {'but' if praised else 'and'} {' and '.join(alarms)}."
+    elif strongest is not None and praised and len(failing) > len(rows) / 2:
         headline = f"{headline.removesuffix('.')}; but most features differ."
     sentences.append(_of_features(failing, len(rows)))
     return {
@@ -79,6 +84,15 @@ def _alarms(report: Mapping[str, Any]) -> list[str]:
     distances = (report.get("neighbours") or {}).get("distances") or {}
     words = {"memorising": "many are near copies of reference showers", "collapsed": "they repeat themselves"}
     return [text for key, text in words.items() if distances.get(key)]
+
+
+def neighbour_words(report: Mapping[str, Any]) -> str | None:
+    """Whether a sample copies its reference or itself, in few words; ``None`` where that was not looked at."""
+    distances = (report.get("neighbours") or {}).get("distances")
+    if not distances:
+        return None
+    named = {"memorising": "memorised showers", "collapsed": "repeats itself"}
+    return ", ".join(words for name, words in named.items() if distances[name]) or "no copies"
 
 
 def _standard_error(result: Mapping[str, Any]) -> float:
@@ -153,8 +167,6 @@ def _facts(report: Mapping[str, Any], strongest: Mapping[str, Any] | None) -> li
     if found := (report.get("prdc") or {}).get("result"):
         note = f"{sig(found['coverage_expected'], 3)} expected of equal samples"
         facts.append(("Coverage of the reference", sig(found["coverage"], 3), note))
-    if distances := (report.get("neighbours") or {}).get("distances"):
-        named = {"memorising": "memorised showers", "collapsed": "repeats itself"}
-        alarms = [words for name, words in named.items() if distances[name]]
-        facts.append(("Nearest neighbours", ", ".join(alarms) or "no copies", "memorising, mode collapse"))
+    if words := neighbour_words(report):
+        facts.append(("Nearest neighbours", words, "memorising, mode collapse"))
     return [{"name": name, "value": value, "note": note} for name, value, note in facts]

@@ -32,7 +32,13 @@ _VARIABLES_HP: Final = {"G4NDL": "G4NEUTRONHPDATA", "RadioactiveDecay": "G4RADIO
 """And those of lists with high-precision neutrons (``..._HP``)."""
 
 
-_TELLING: Final = {"G4EMLOW": "brem_SB", "G4PARTICLEXS": "neutron", "G4ENSDFSTATE": "ENSDFSTATE.dat"}
+_TELLING: Final = {
+    "G4EMLOW": "brem_SB",
+    "G4PARTICLEXS": "neutron",
+    "G4ENSDFSTATE": "ENSDFSTATE.dat",
+    "G4NDL": "Elastic",
+    "RadioactiveDecay": "z1.a3",
+}
 """A part of a set that Geant4 opens at once, and aborts without."""
 
 
@@ -138,7 +144,7 @@ def _complete(found: dict[str, str], needed: Mapping[str, str], *, source: str, 
             "these variables or give their folder with --geant4-data DIR."
         )
     for name, part in _TELLING.items():
-        if not (Path(found[name]) / part).exists():
+        if name in found and not (Path(found[name]) / part).exists():
             raise Geant4DataError(
                 f"{found[name]} is not the Geant4 data set {name}: it has no {part}. Correct the variable "
                 f"{needed[name]}, or fetch the official sets (about 2 GB) with: {DOWNLOAD_COMMAND}"
