@@ -1,10 +1,11 @@
 """Normalizing flows in torch. No calorimeter words here: features ``x``, latents ``z``, a ``context``."""
 
 from caloforge.flows.autoregressive import AutoregressiveSpline
-from caloforge.flows.bijection import Bijection, Chain, Permutation
+from caloforge.flows.bijection import Bijection, Chain, Inverse, Permutation
+from caloforge.flows.distillation import LoopTerms, x_loop, z_loop
 from caloforge.flows.flow import Flow
 from caloforge.flows.masked import MADE, MaskedLinear
-from caloforge.flows.spline import RationalQuadratic
+from caloforge.flows.spline import InverseSpline, RationalQuadratic
 
 __all__ = [
     "MADE",
@@ -12,7 +13,12 @@ __all__ = [
     "Bijection",
     "Chain",
     "Flow",
+    "Inverse",
+    "InverseSpline",
+    "LoopTerms",
     "MaskedLinear",
     "Permutation",
     "RationalQuadratic",
+    "x_loop",
+    "z_loop",
 ]
