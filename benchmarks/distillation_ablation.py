@@ -5,7 +5,7 @@
 Students of ``caloflow-eplus`` by the recipe ``caloflow-v2-small`` with fewer hidden units and epochs, the same
 for all; only the terms differ. Trained on showers 0 to 7499 of the file, judged on 7500 to 9499: negative
 log-likelihood of these showers, divergence KL(student || teacher) on the student's own, AUC of boosted trees between
-them and as many generated ones, on one thread. About 20 minutes of one core; a run that was stopped goes on where it was.
+them and as many generated ones, on one thread. About ten minutes of one core; a run that was stopped goes on.
 
 References:
     C. Krause, D. Shih, CaloFlow II, arXiv:2110.11377, section 3
@@ -100,8 +100,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, default=Path("../shared/showers/eplus.h5"))
     parser.add_argument("--runs", type=Path, default=Path("runs/distillation-ablation"))
-    parser.add_argument("--epochs", type=int, default=8)
-    parser.add_argument("--trainings", type=int, default=5)
+    parser.add_argument("--epochs", type=int, default=4)
+    parser.add_argument("--trainings", type=int, default=3)
     parser.add_argument("-o", "--output", type=Path)
     args = parser.parse_args()
     torch.set_num_threads(1)

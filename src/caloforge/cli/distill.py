@@ -10,7 +10,10 @@ __all__ = ["distill"]
 
 def distill(
     teacher: Annotated[
-        str, typer.Argument(help="Trained model: shipped weights, a weights file, or the folder of a run.")
+        str,
+        typer.Argument(
+            metavar="TEACHER", help="Trained model: shipped weights, a weights file, or the folder of a run."
+        ),
     ],
     *,
     data: Annotated[Path, typer.Option(help="HDF5 file of Geant4 showers, best those of the teacher.")],
