@@ -23,14 +23,8 @@ from caloforge.noise import ShowerNoise
 
 __all__ = ["CaloFlow", "CaloFlowConfig"]
 
-_FREE = (
-    "role",
-    "hidden",
-    "depth",
-    "residual",
-    "dropout",
-    "symmetry",
-)  # may differ between teacher and student
+# What of flow II may differ between teacher and student.
+_FREE = ("role", "hidden", "depth", "residual", "dropout", "symmetry")
 
 
 @final
@@ -79,7 +73,7 @@ class CaloFlow(ShowerModel):
 
     @property
     def needs_teacher(self) -> bool:
-        """A student's density is too slow to train on, and its sampling direction has none on showers."""
+        """Whether flow II is a student: its density, the slow direction, gives no gradients to train on showers."""
         return self.config.shape.role == "student"
 
     def distillation(self, teacher: ShowerModel, settings: DistillationConfig) -> dict[str, Stage]:

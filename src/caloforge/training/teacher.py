@@ -52,7 +52,7 @@ class Teacher:
         return cls(
             model=model,
             family=header.family,
-            name=Path(name_or_path).name,
+            name=Path(name_or_path).resolve().name,
             weights=header.provenance.get("weights_id") or weights_id(model.state_dict()),
             provenance=header.provenance,
         )
