@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import json
 import re
 import shlex
 import sys
@@ -183,6 +184,22 @@ def test_weights_named_in_the_docs_are_shipped():
         name for page in PAGES for name in re.findall(r'load_model\("([\w-]+)"\)', page.read_text())
     }
     assert {name for name in named if "/" not in name and not name.isupper()} <= set(known)
+
+
+def test_the_ablation_is_that_of_the_stored_report():
+    table = (DOCS / "distilling.md").read_text().split("<!-- ablation -->")[1].split("<!-- /ablation -->")[0]
+    shown = {}
+    for line in table.strip().splitlines()[2:]:
+        name, *numbers = (cell.strip() for cell in line.strip("|").split("|"))
+        shown[name] = numbers
+    rows = json.loads((ROOT / "benchmarks/results/distillation-ablation.json").read_text())["rows"]
+    assert shown == {
+        name: [
+            *(f"{row[key]:.1f}" if key in row else "" for key in ("nll", "kl")),
+            f"{row['auc']:.3f} ± {row['auc_spread']:.3f}",
+        ]
+        for name, row in rows.items()
+    }
 
 
 def test_results_are_the_same_everywhere():

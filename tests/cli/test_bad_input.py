@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from caloforge.cli.main import app
-from support.tiny_runs import command_line, subprocess_environment, train_tiny, write_inputs
+from support.tiny_runs import command_line, distill_tiny, subprocess_environment, train_tiny, write_inputs
 
 COMMANDS = sorted(command.name or command.callback.__name__ for command in app.registered_commands)
 
@@ -22,6 +22,7 @@ def inputs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("inputs")
     write_inputs(folder)
     train_tiny(folder / "run", "training.energies.epochs=1", "training.shape.epochs=1")
+    distill_tiny(folder / "student", folder / "run", "training.shape.epochs=1")
     (folder / "text.h5").write_text("hello")
     (folder / "text.safetensors").write_text("hello")
     (folder / "empty").mkdir()
@@ -37,6 +38,7 @@ def inputs(tmp_path_factory):
 
 TRAIN = ("train", "caloflow", "--preset", "tiny.toml", "--data", "showers.h5", "-o", "out")
 RECIPE = (*TRAIN[:2], *TRAIN[4:], "--preset")
+DISTILL = ("distill", "run", "--preset", "student.toml", "--data", "showers.h5", "-o", "out")
 GENERATE = ("generate", "run", "-n", "10", "-o", "out")
 
 
@@ -135,6 +137,38 @@ CASES = {
     "train: resume with other data": (
         (*without(TRAIN, "-o"), "-o", "run", "--resume", "--stop", "100"),
         "was trained on other showers",
+    ),
+    "train: recipe of a student": ((*RECIPE, "student.toml"), "caloforge distill"),
+    "distill: nothing": (("distill",), "Missing argument 'TEACHER'"),
+    "distill: recipe of a teacher": (
+        (*without(DISTILL, "--preset"), "--preset", "tiny.toml"),
+        "to distil, choose the --preset of a student",
+    ),
+    "distill: blocks": (
+        (*DISTILL, "--set", "model.shape.blocks=3"),
+        "differ in model.shape.blocks: 2 against 3",
+    ),
+    "distill: spline": ((*DISTILL, "--set", "model.shape.bins=5"), "differ in model.shape.bins: 8 against 5"),
+    "distill: other calorimeter": (
+        ("distill", "caloflow-eplus", *DISTILL[2:]),
+        "showers.h5",
+    ),
+    "distill: a student": (("distill", "student", *DISTILL[2:]), "student is a student itself"),
+    "distill: no loop": (
+        (*DISTILL, "--set", "distillation.z_loss=false", "--set", "distillation.x_loss=false"),
+        "both off",
+    ),
+    "distill: unknown term": ((*DISTILL, "--set", "distillation.zloss=false"), "Did you mean 'z_loss'"),
+    "distill: unknown teacher": (("distill", "caloflow-x", *DISTILL[2:]), "Unknown model 'caloflow-x'"),
+    "distill: damaged teacher": (
+        ("distill", "text.safetensors", *DISTILL[2:]),
+        "text.safetensors: is no safetensors file or is damaged",
+    ),
+    "distill: folder of a run": ((*without(DISTILL, "-o"), "-o", "run"), "holds a run already"),
+    "distill: device": ((*DISTILL, "--device", "tpu9"), "Device 'tpu9' cannot be used"),
+    "distill: resume of a training": (
+        (*without(DISTILL, "-o"), "-o", "run", "--resume"),
+        "was started with no teacher, not with run",
     ),
     "generate: no energy": (GENERATE, "--energies"),
     "generate: a list without saying so": ((*GENERATE, "--energies", "2,90"), "--spectrum list"),

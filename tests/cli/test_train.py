@@ -65,11 +65,11 @@ def test_a_loss_that_is_not_finite(caloforge, inputs, tmp_path):
 
 
 def test_a_running_training_has_a_plot_and_the_hint_is_quoted(caloforge, inputs, tmp_path, monkeypatch):
-    from caloforge.cli import train
+    from caloforge.cli import training
 
     drawn = []
     monkeypatch.setattr("caloforge.plotting.losses.plot_losses", lambda *paths: drawn.append(paths))
-    monkeypatch.setattr(train, "_DRAW_SECONDS", 0.0)
+    monkeypatch.setattr(training, "_DRAW_SECONDS", 0.0)
     run = tmp_path / "my run"
     code, out, _ = caloforge("train", "caloflow", *inputs, "-o", run, *SHORT)
     assert code == 0

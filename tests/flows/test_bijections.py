@@ -7,13 +7,22 @@ import torch
 from torch import nn
 
 from caloforge.errors import ConfigError
-from caloforge.flows import MADE, AutoregressiveSpline, Chain, Flow, Permutation, RationalQuadratic
+from caloforge.flows import (
+    MADE,
+    AutoregressiveSpline,
+    Chain,
+    Flow,
+    Inverse,
+    InverseSpline,
+    Permutation,
+    RationalQuadratic,
+)
 from support.checks import check_bijection
 
 C = 2
 
 
-def autoregressive(n_features: int = 5, **settings) -> AutoregressiveSpline:
+def autoregressive(n_features: int = 5, *, inverse: bool = False, **settings) -> AutoregressiveSpline:
     spline = RationalQuadratic(n_bins=4, bound=3.0, min_bin=1e-2, min_slope=1e-2)
     made = MADE(
         n_features=n_features,
@@ -21,7 +30,7 @@ def autoregressive(n_features: int = 5, **settings) -> AutoregressiveSpline:
         n_params=spline.n_params,
         **({"hidden": 12, "depth": 1} | settings),
     )
-    return AutoregressiveSpline(made, spline)
+    return AutoregressiveSpline(made, InverseSpline(spline) if inverse else spline)
 
 
 def stirred(bijection: nn.Module, *, seed: int = 0, width: float = 0.4) -> nn.Module:
@@ -47,6 +56,12 @@ BIJECTIONS = {
         [autoregressive(), Permutation([1, 2, 0, 4, 3]), autoregressive(residual=True), Permutation(range(5))]
     ),
     "empty chain": lambda: Chain([]),
+    "inverse spline": lambda: autoregressive(inverse=True),
+    "inverse permutation": lambda: Inverse(Permutation([3, 0, 4, 1, 2])),
+    "a student's chain": lambda: Chain(
+        [autoregressive(inverse=True), Inverse(Permutation([1, 2, 0, 4, 3])), autoregressive(inverse=True)]
+    ),
+    "inverse of the inverse": lambda: Inverse(Inverse(autoregressive())),
 }
 bijections = pytest.mark.parametrize("make", BIJECTIONS.values(), ids=BIJECTIONS.keys())
 
@@ -180,3 +195,15 @@ def test_decode_undoes_the_flow():
     z, context = torch.randn(5, 5, dtype=torch.float64), torch.randn(5, C, dtype=torch.float64)
     torch.testing.assert_close(flow.bijection(flow.decode(z, context), context)[0], z)
     assert torch.equal(flow(z, context), flow.log_prob(z, context))
+
+
+def test_inverse_swaps_the_directions():
+    bijection = stirred(autoregressive()).double()
+    swapped = Inverse(bijection)
+    x, context = torch.randn(5, 5, dtype=torch.float64), torch.randn(5, C, dtype=torch.float64)
+    with torch.no_grad():
+        for mine, theirs in ((swapped.inverse, bijection), (swapped, bijection.inverse)):
+            for a, b in zip(mine(x, context), theirs(x, context), strict=True):
+                assert torch.equal(a, b)
+        assert torch.equal(swapped.decode(x, context), bijection(x, context)[0])
+        assert torch.equal(swapped.encode(x, context), bijection.decode(x, context))

@@ -11,7 +11,7 @@ from torch.nn import functional
 from zuko.transforms import MonotonicRQSTransform
 
 from caloforge.errors import ConfigError
-from caloforge.flows import RationalQuadratic
+from caloforge.flows import InverseSpline, RationalQuadratic
 
 CLOSE = {"rtol": 1e-6, "atol": 1e-6}
 SPLINES = {
@@ -64,8 +64,16 @@ def test_agrees_with_nflows(spline, direction, scale):
     y, log_slope = getattr(spline, direction)(x, params)
     torch.testing.assert_close(y, theirs, **CLOSE)
     torch.testing.assert_close(log_slope, their_log_slope, **CLOSE)
+    turned = InverseSpline(spline)
+    back = getattr(turned, "inverse" if direction == "forward" else "forward")(x, params)
+    assert torch.equal(back[0], y)
+    assert torch.equal(back[1], log_slope)
     if direction == "inverse":
         assert torch.equal(spline.decode(x, params), y)
+        assert torch.equal(turned.encode(x, params), y)
+    else:
+        assert torch.equal(spline.encode(x, params), y)
+        assert torch.equal(turned.decode(x, params), y)
 
 
 @splines

@@ -33,6 +33,7 @@ def check_bijection(bijection: Bijection, x: Tensor, context: Tensor) -> None:
     torch.testing.assert_close(back, x, **tolerance)
     with torch.no_grad():
         assert torch.equal(bijection.decode(z, context), back)
+        assert torch.equal(bijection.encode(x, context), z)
     torch.testing.assert_close(log_det_back, -log_det, **tolerance)
 
     truth = log_det_by_autograd(lambda rows: bijection(rows, context)[0], x)

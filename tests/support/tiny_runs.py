@@ -15,13 +15,15 @@ import pytest
 import caloforge
 from caloforge.io import write
 from caloforge.showers import Showers
-from caloforge.training import DataFacts, RunConfig, start_or_resume
+from caloforge.training import DataFacts, RunConfig, Teacher, start_or_resume
 from support.toys import cartesian, geometry_of, toy_showers
 
 __all__ = [
     "GEOMETRY",
     "RECIPE",
+    "STUDENT",
     "command_line",
+    "distill_tiny",
     "file_size_limit",
     "python",
     "subprocess_environment",
@@ -63,6 +65,20 @@ batch_size = 20
 learning_rate = 1e-2
 """
 
+STUDENT = """
+family = "caloflow"
+geometry = "toy"
+summary = "for tests"
+[model.shape]
+role = "student"
+blocks = 2
+hidden = 8
+[training.shape]
+epochs = 2
+batch_size = 20
+learning_rate = 1e-2
+"""
+
 
 def tiny_showers(n: int = 120, *, seed: int = 0) -> Showers:
     """Showers with float32 voxels, as files have them."""
@@ -83,10 +99,24 @@ def train_tiny(folder: Path, *settings: str, showers: Showers | None = None, **o
     return start_or_resume(folder, tiny_config(*settings), showers, facts, recipe="tiny", **options)
 
 
+def distill_tiny(
+    folder: Path, teacher: Path | Teacher, *settings: str, showers: Showers | None = None, **options
+):
+    """A student of a tiny run, through the same entry."""
+    import tomllib
+
+    showers = showers or tiny_showers()
+    facts = DataFacts.of(showers, file="showers.h5", start=0)
+    config = RunConfig.from_dict(tomllib.loads(STUDENT), settings)
+    teacher = teacher if isinstance(teacher, Teacher) else Teacher.load(teacher)
+    return start_or_resume(folder, config, showers, facts, recipe="student", teacher=teacher, **options)
+
+
 def write_inputs(folder: Path, n: int = 120) -> list[str]:
-    """A recipe and a file of showers; gives the options of ``caloforge train`` that name them."""
+    """Recipes and a file of showers; gives the options of ``caloforge train`` that name them."""
     recipe, data = folder / "tiny.toml", folder / "showers.h5"
     recipe.write_text(RECIPE)
+    (folder / "student.toml").write_text(STUDENT)
     write(tiny_showers(n), data)
     return ["--preset", str(recipe), "--data", str(data)]
 

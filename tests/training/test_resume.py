@@ -20,10 +20,10 @@ from caloforge.errors import (
     OutputError,
     UnknownNameError,
 )
-from caloforge.training import BEST, LAST, METRICS, STATE
+from caloforge.training import BEST, LAST, METRICS, STATE, Teacher
 from caloforge.training.parallel import Processes, own_device
 from caloforge.training.state import load_state
-from support.tiny_runs import python, tiny_showers, train_tiny, write_inputs
+from support.tiny_runs import distill_tiny, python, tiny_showers, train_tiny, write_inputs
 
 # 108 showers in batches of 5: 21 iterations an epoch, so a look at the loss (each 20th) falls within it.
 SETTINGS = tuple(
@@ -31,6 +31,8 @@ SETTINGS = tuple(
     for stage in ("energies", "shape")
     for setting in ("epochs=2", "batch_size=5")
 )
+
+ACCUMULATE = ("milestones=[1]", "accumulate=[2, 3]")
 
 
 @pytest.fixture(autouse=True)
@@ -69,7 +71,7 @@ class Stop(BaseException):
     """Takes the place of a kill: nothing in the package catches it."""
 
 
-def train_until(folder, n_events, *, resume=False):
+def train_until(folder, n_events, *settings, train=train_tiny, resume=False):
     """Train until the n-th event; whether it was reached. Everything is saved as often as can be."""
     count = 0
 
@@ -80,26 +82,55 @@ def train_until(folder, n_events, *, resume=False):
             raise Stop
 
     try:
-        train_tiny(folder, *SETTINGS, save_seconds=0.0, resume=resume, on_event=stop)
+        train(folder, *settings, save_seconds=0.0, resume=resume, on_event=stop)
     except Stop:
         return True
     return False
 
 
-def test_interrupted_at_every_event(tmp_path):
-    """Three events an epoch: within it, after its last iteration, at its end."""
-    train_tiny(tmp_path / "whole", *SETTINGS)
+def points_of_interruption(folder, *settings, train=train_tiny):
+    """Train in pieces, each of which repeats the event of the one before and goes one further."""
     points = set()
-    folder = tmp_path / "pieces"
-    # Each piece repeats the event of the one before and goes one further.
-    stopped = train_until(folder, 2)
+    stopped = train_until(folder, 2, *settings, train=train)
     while stopped:
         progress = load_state(folder / STATE)[0]
         points.add((progress.stage, progress.epoch, progress.epoch_iterations))
-        stopped = train_until(folder, 2, resume=True)
+        stopped = train_until(folder, 2, *settings, train=train, resume=True)
+    return points
+
+
+def test_interrupted_at_every_event(tmp_path):
+    """Three events an epoch: within it, after its last iteration, at its end."""
+    train_tiny(tmp_path / "whole", *SETTINGS)
+    points = points_of_interruption(tmp_path / "pieces", *SETTINGS)
     within = {(stage, epoch, k) for stage in ("energies", "shape") for epoch in (0, 1) for k in (20, 21)}
     assert len(points & within) >= 4, points
-    check_same(folder, tmp_path / "whole")
+    check_same(tmp_path / "pieces", tmp_path / "whole")
+
+
+def test_interrupted_where_gradients_are_accumulated(tmp_path):
+    """Steps of 2, then of 3 batches: after iteration 20 none is half done in the first epoch, one is in the second."""
+    settings = [*SETTINGS, *(f"training.{s}.{k}" for s in ("energies", "shape") for k in ACCUMULATE)]
+    train_tiny(tmp_path / "whole", *settings)
+    points = points_of_interruption(tmp_path / "pieces", *settings)
+    assert ("shape", 0, 20) in points
+    assert not any(epoch == 1 and k == 20 for _, epoch, k in points)
+    check_same(tmp_path / "pieces", tmp_path / "whole")
+
+
+def test_a_distillation_interrupted_at_every_event(tmp_path):
+    """The student, like any other stage; the teacher is given again each time."""
+    train_tiny(tmp_path / "teacher", "training.energies.epochs=1", "training.shape.epochs=1")
+    teacher = Teacher.load(tmp_path / "teacher")
+    settings = [f"training.shape.{s}" for s in ("batch_size=5", *ACCUMULATE)]
+
+    def distill(folder, *settings, **options):
+        return distill_tiny(folder, teacher, *settings, "model.shape.dropout=0.2", **options)
+
+    distill(tmp_path / "whole", *settings)
+    points = points_of_interruption(tmp_path / "pieces", *settings, train=distill)
+    assert ("shape", 0, 20) in points
+    check_same(tmp_path / "pieces", tmp_path / "whole")
 
 
 def test_resuming_a_finished_run_changes_nothing(tmp_path):

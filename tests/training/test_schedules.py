@@ -6,7 +6,7 @@ import pytest
 
 from caloforge.errors import ConfigError, UnknownNameError
 from caloforge.training import RunConfig, StageConfig
-from caloforge.training.schedules import learning_rate
+from caloforge.training.schedules import accumulation, learning_rate
 
 
 def test_milestones():
@@ -78,3 +78,25 @@ def test_a_run_is_plain_data_and_back():
     )
     assert RunConfig.from_dict(config.to_dict()) == config
     assert config.with_seed(7).to_dict() == config.to_dict() | {"seed": 7}
+
+
+def test_batches_per_step_change_at_the_milestones():
+    """The student's schedule of CaloFlow II."""
+    config = StageConfig(milestones=(10, 40, 70), accumulate=(2, 4, 8, 16))
+    numbers = [accumulation(config, epoch) for epoch in range(100)]
+    assert numbers == [2] * 10 + [4] * 30 + [8] * 30 + [16] * 30
+    assert accumulation(StageConfig(milestones=(10, 40), accumulate=(2, 3)), 99) == 3
+    assert accumulation(StageConfig(), 7) == 1
+
+
+@pytest.mark.parametrize(
+    ("values", "match"),
+    [
+        ({"accumulate": ()}, r"accumulate must be one or more numbers from 1 up, got \[\]"),
+        ({"accumulate": (0,)}, r"numbers from 1 up, got \[0\]"),
+        ({"accumulate": (2, 4), "milestones": ()}, "needs 1 milestones, one for each change; there are 0"),
+    ],
+)
+def test_accumulation_that_makes_no_sense(values, match):
+    with pytest.raises(ConfigError, match=match):
+        StageConfig(**values)

@@ -11,6 +11,7 @@ from caloforge.cli.benchmark import benchmark
 from caloforge.cli.compare import compare
 from caloforge.cli.convert import convert
 from caloforge.cli.demo import demo
+from caloforge.cli.distill import distill
 from caloforge.cli.evaluate import evaluate
 from caloforge.cli.generate import generate
 from caloforge.cli.geometry import geometry_app
@@ -93,7 +94,19 @@ def main() -> None:
     sys.exit(status)
 
 
-for _command in (demo, simulate, info, convert, train, generate, evaluate, compare, benchmark, models):
+for _command in (
+    demo,
+    simulate,
+    info,
+    convert,
+    train,
+    distill,
+    generate,
+    evaluate,
+    compare,
+    benchmark,
+    models,
+):
     app.command()(_command)
 app.add_typer(geometry_app, name="geometry")
 

@@ -27,7 +27,10 @@ def models(
         typer.echo(json.dumps({"recipes": recipes, "weights": weights}, indent=1))
         return
     console = Console()
-    console.print("Recipes: caloforge train MODEL --preset RECIPE")
+    console.print(
+        "Recipes: caloforge train MODEL --preset RECIPE\n"
+        "of students: caloforge distill TEACHER --preset RECIPE"
+    )
     table = Table(box=SIMPLE, padding=(0, 1, 0, 0))
     for column in ("recipe", "model", "made for", "parameters per stage"):
         table.add_column(column, no_wrap=True)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from caloforge.flows.bijection import Bijection
 from caloforge.flows.masked import MADE
-from caloforge.flows.spline import RationalQuadratic
+from caloforge.flows.spline import InverseSpline, RationalQuadratic
 
 __all__ = ["AutoregressiveSpline"]
 
@@ -21,7 +21,7 @@ __all__ = ["AutoregressiveSpline"]
 class AutoregressiveSpline(Bijection):
     """Spline of each feature whose parameters come from the features before it and the context."""
 
-    def __init__(self, made: MADE, spline: RationalQuadratic) -> None:
+    def __init__(self, made: MADE, spline: RationalQuadratic | InverseSpline) -> None:
         super().__init__()
         self.made, self.spline = made, spline
 
@@ -29,10 +29,17 @@ class AutoregressiveSpline(Bijection):
         self, x: Float[Tensor, "B F"], context: Float[Tensor, "B C"]
     ) -> tuple[Float[Tensor, "B F"], Float[Tensor, " B"]]:
         """Fast direction: all features at once."""
-        # Under autocast the network may run in bfloat16; the spline never does.
-        params = self.made(x, context).to(x.dtype)
-        z, log_slope = self.spline.forward(x, params)
+        z, log_slope = self.spline.forward(x, self.params(x, context))
         return z, log_slope.sum(-1)
+
+    def encode(self, x: Float[Tensor, "B F"], context: Float[Tensor, "B C"]) -> Float[Tensor, "B F"]:
+        """As :meth:`forward`, without the log-determinant."""
+        return self.spline.encode(x, self.params(x, context))
+
+    def params(self, x: Float[Tensor, "B F"], context: Float[Tensor, "B C"]) -> Float[Tensor, "B P F"]:
+        """The spline's raw parameters."""
+        # Under autocast the network may run in bfloat16; the spline never does.
+        return self.made(x, context).to(x.dtype)
 
     def inverse(
         self, z: Float[Tensor, "B F"], context: Float[Tensor, "B C"]

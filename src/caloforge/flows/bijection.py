@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from caloforge.errors import ConfigError
 
-__all__ = ["Bijection", "Chain", "Permutation"]
+__all__ = ["Bijection", "Chain", "Inverse", "Permutation"]
 
 
 class Bijection(nn.Module, abc.ABC):
@@ -34,6 +34,39 @@ class Bijection(nn.Module, abc.ABC):
     def decode(self, z: Float[Tensor, "B F"], context: Float[Tensor, "B C"]) -> Float[Tensor, "B F"]:
         """The point of :meth:`inverse` alone; a map may do it faster, sampling needs no density."""
         return self.inverse(z, context)[0]
+
+    def encode(self, x: Float[Tensor, "B F"], context: Float[Tensor, "B C"]) -> Float[Tensor, "B F"]:
+        """The point of :meth:`forward` alone."""
+        return self(x, context)[0]
+
+
+@final
+class Inverse(Bijection):
+    """Another bijection the other way round: what was fast to sample is fast to evaluate, and vice versa."""
+
+    def __init__(self, bijection: Bijection) -> None:
+        super().__init__()
+        self.bijection = bijection
+
+    def forward(
+        self, x: Float[Tensor, "B F"], context: Float[Tensor, "B C"]
+    ) -> tuple[Float[Tensor, "B F"], Float[Tensor, " B"]]:
+        """The other's inverse."""
+        return self.bijection.inverse(x, context)
+
+    def inverse(
+        self, z: Float[Tensor, "B F"], context: Float[Tensor, "B C"]
+    ) -> tuple[Float[Tensor, "B F"], Float[Tensor, " B"]]:
+        """The other's forward direction."""
+        return self.bijection(z, context)
+
+    def decode(self, z: Float[Tensor, "B F"], context: Float[Tensor, "B C"]) -> Float[Tensor, "B F"]:
+        """The other's :meth:`encode`."""
+        return self.bijection.encode(z, context)
+
+    def encode(self, x: Float[Tensor, "B F"], context: Float[Tensor, "B C"]) -> Float[Tensor, "B F"]:
+        """The other's :meth:`decode`."""
+        return self.bijection.decode(x, context)
 
 
 @final
@@ -124,3 +157,10 @@ class Chain(Bijection):
             assert isinstance(block, Bijection)
             z = block.decode(z, context)
         return z
+
+    def encode(self, x: Float[Tensor, "B F"], context: Float[Tensor, "B C"]) -> Float[Tensor, "B F"]:
+        """Encode every block."""
+        for block in self.blocks:
+            assert isinstance(block, Bijection)
+            x = block.encode(x, context)
+        return x

@@ -26,9 +26,20 @@ class Flow(nn.Module):
     def log_prob(self, x: Float[Tensor, "B F"], context: Float[Tensor, "B C"]) -> Float[Tensor, " B"]:
         """Natural logarithm of the density at ``x``."""
         z, log_det = self.bijection(x, context)
-        normal = -0.5 * z.square().sum(-1) - 0.5 * z.shape[-1] * math.log(2 * math.pi)
-        return normal + log_det
+        return _log_normal(z) + log_det
 
     def decode(self, z: Float[Tensor, "B F"], context: Float[Tensor, "B C"]) -> Float[Tensor, "B F"]:
         """Data of the latent ``z``; normal ``z`` give samples."""
         return self.bijection.decode(z, context)
+
+    def decode_with_log_prob(
+        self, z: Float[Tensor, "B F"], context: Float[Tensor, "B C"]
+    ) -> tuple[Float[Tensor, "B F"], Float[Tensor, " B"]]:
+        """Data of the latent ``z`` and the logarithm of its density: one pass, where :meth:`log_prob` is slow."""
+        x, log_det = self.bijection.inverse(z, context)
+        return x, _log_normal(z) - log_det
+
+
+def _log_normal(z: Tensor) -> Tensor:
+    """Logarithm of the standard normal density of each row."""
+    return -0.5 * z.square().sum(-1) - 0.5 * z.shape[-1] * math.log(2 * math.pi)

@@ -20,7 +20,7 @@ from torch.nn import functional
 
 from caloforge.errors import ConfigError
 
-__all__ = ["RationalQuadratic"]
+__all__ = ["InverseSpline", "RationalQuadratic"]
 
 
 class _Bin(NamedTuple):
@@ -76,17 +76,16 @@ class RationalQuadratic:
         self, x: Float[Tensor, "*batch M"], params: Float[Tensor, "*batch P M"]
     ) -> tuple[Float[Tensor, "*batch M"], Float[Tensor, "*batch M"]]:
         """Spline of ``x`` and the logarithm of its slope, both pointwise."""
-        inside = x.abs() < self.bound
-        x_safe = torch.where(inside, x, 0.0)
-        b = self._locate(x_safe, params, by_height=False)
-        s = b.height / b.width
-        # Knots are rounded, so next to the end of a narrow bin xi can leave [0, 1], where no slope is real.
-        xi = ((x_safe - b.x0) / b.width).clamp(0.0, 1.0)
-        cross = xi * (1 - xi)
-        denominator = s + (b.d0 + b.d1 - 2 * s) * cross
-        y = b.y0 + b.height * (s * xi.square() + b.d0 * cross) / denominator
+        inside, y, b, s, xi, cross, denominator = self._evaluate(x, params)
         log_slope = self._log_slope(b, s, xi, cross, denominator)
         return torch.where(inside, y, x), torch.where(inside, log_slope, 0.0)
+
+    def encode(
+        self, x: Float[Tensor, "*batch M"], params: Float[Tensor, "*batch P M"]
+    ) -> Float[Tensor, "*batch M"]:
+        """The point of :meth:`forward` alone."""
+        inside, y, *_ = self._evaluate(x, params)
+        return torch.where(inside, y, x)
 
     def inverse(
         self, y: Float[Tensor, "*batch M"], params: Float[Tensor, "*batch P M"]
@@ -104,6 +103,21 @@ class RationalQuadratic:
         """The point of :meth:`inverse` alone; sampling needs no density."""
         inside, x, *_ = self._solve(y, params)
         return torch.where(inside, x, y)
+
+    def _evaluate(
+        self, x: Tensor, params: Tensor
+    ) -> tuple[Tensor, Tensor, _Bin, Tensor, Tensor, Tensor, Tensor]:
+        """Inside, y, and of each point's bin: itself, its mean slope, the position in it, terms of the slope."""
+        inside = x.abs() < self.bound
+        x_safe = torch.where(inside, x, 0.0)
+        b = self._locate(x_safe, params, by_height=False)
+        s = b.height / b.width
+        # Knots are rounded, so next to the end of a narrow bin xi can leave [0, 1], where no slope is real.
+        xi = ((x_safe - b.x0) / b.width).clamp(0.0, 1.0)
+        cross = xi * (1 - xi)
+        denominator = s + (b.d0 + b.d1 - 2 * s) * cross
+        y = b.y0 + b.height * (s * xi.square() + b.d0 * cross) / denominator
+        return inside, y, b, s, xi, cross, denominator
 
     def _solve(self, y: Tensor, params: Tensor) -> tuple[Tensor, Tensor, _Bin, Tensor, Tensor]:
         """Solve the quadratic of each point's bin: inside, x, bin, its mean slope, position in the bin."""
@@ -163,3 +177,40 @@ class RationalQuadratic:
         # Shifted so that a raw value of zero is slope 1: an untrained spline is the identity.
         shift = math.log(math.expm1(1 - self.min_slope))
         return self.min_slope + functional.softplus(raw + shift)
+
+
+@final
+@dataclass(frozen=True)
+class InverseSpline:
+    """A spline of the same parameters the other way round: from ``y`` to ``x``."""
+
+    spline: RationalQuadratic
+
+    @property
+    def n_params(self) -> int:
+        """Raw parameters per point."""
+        return self.spline.n_params
+
+    def forward(
+        self, x: Float[Tensor, "*batch M"], params: Float[Tensor, "*batch P M"]
+    ) -> tuple[Float[Tensor, "*batch M"], Float[Tensor, "*batch M"]]:
+        """The spline's inverse and the logarithm of its slope."""
+        return self.spline.inverse(x, params)
+
+    def inverse(
+        self, y: Float[Tensor, "*batch M"], params: Float[Tensor, "*batch P M"]
+    ) -> tuple[Float[Tensor, "*batch M"], Float[Tensor, "*batch M"]]:
+        """The spline and the logarithm of its slope."""
+        return self.spline.forward(y, params)
+
+    def encode(
+        self, x: Float[Tensor, "*batch M"], params: Float[Tensor, "*batch P M"]
+    ) -> Float[Tensor, "*batch M"]:
+        """The point of :meth:`forward` alone."""
+        return self.spline.decode(x, params)
+
+    def decode(
+        self, y: Float[Tensor, "*batch M"], params: Float[Tensor, "*batch P M"]
+    ) -> Float[Tensor, "*batch M"]:
+        """The point of :meth:`inverse` alone."""
+        return self.spline.encode(y, params)

@@ -9,9 +9,18 @@ from typing import Any, Final
 
 from caloforge.errors import ConfigError, UnknownNameError
 from caloforge.geometry import Geometry
-from caloforge.models.base import Batch, ShowerModel, Stage
+from caloforge.models.base import Batch, DistillationConfig, ShowerModel, Stage
 
-__all__ = ["FAMILIES", "MAX_PARAMETERS", "Batch", "ShowerModel", "Stage", "build_model", "family_class"]
+__all__ = [
+    "FAMILIES",
+    "MAX_PARAMETERS",
+    "Batch",
+    "DistillationConfig",
+    "ShowerModel",
+    "Stage",
+    "build_model",
+    "family_class",
+]
 
 FAMILIES: Final = {
     "caloflow": "caloforge.models.caloflow:CaloFlow",

@@ -6,7 +6,8 @@ To add a model, see ``docs/adding-a-model.md``.
 
 import abc
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from dataclasses import dataclass
+from typing import Any, ClassVar, final
 
 import numpy as np
 import torch
@@ -18,9 +19,34 @@ from caloforge.geometry import Geometry
 from caloforge.noise import ShowerNoise
 from caloforge.showers import Showers
 
-__all__ = ["Batch", "Stage", "ShowerModel"]
+__all__ = ["Batch", "DistillationConfig", "Stage", "ShowerModel"]
 
 Batch = dict[str, Tensor]
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class DistillationConfig:
+    """What a student is compared with its teacher by; all on is the paper's fully guided loss (Eq. 17).
+
+    References:
+        C. Krause, D. Shih, CaloFlow II, arXiv:2110.11377
+    """
+
+    z_loss: bool = True
+    """Noise through the student to showers, and through the teacher back to noise."""
+    x_loss: bool = True
+    """Showers through the teacher to noise, and through the student back to showers."""
+    steps: bool = True
+    """In both, also compare all values between the blocks (the ends among them, as in the paper's code)."""
+    parameters: bool = True
+    """In both, also compare all raw parameters of the splines."""
+    nll: bool = True
+    """Watch the student's likelihood of validation showers; its density is slow, so it may be left out."""
+
+    def __post_init__(self) -> None:
+        if not (self.z_loss or self.x_loss):
+            raise ConfigError("distillation.z_loss and distillation.x_loss are both off; nothing is left.")
 
 
 class Stage(nn.Module, abc.ABC):
@@ -32,6 +58,8 @@ class Stage(nn.Module, abc.ABC):
 
     loss_name: ClassVar[str] = "nll"
     """Label in progress displays."""
+    criterion: ClassVar[str] = "loss"
+    """Which of the numbers of :meth:`judge` chooses the best epoch."""
 
     @abc.abstractmethod
     def fit(self, showers: Showers, *, seed: int) -> None:
@@ -48,6 +76,13 @@ class Stage(nn.Module, abc.ABC):
     @abc.abstractmethod
     def forward(self, batch: Batch) -> Float[Tensor, " B"]:
         """Loss of each shower of a batch."""
+
+    def judge(self, batch: Batch) -> dict[str, Float[Tensor, " B"]]:
+        """Of each shower of a validation batch: ``loss``, and what else is to be watched, by name.
+
+        Called without gradients. Means over the validation split are written down after every epoch.
+        """
+        return {"loss": self(batch)}
 
 
 class ShowerModel(nn.Module, abc.ABC):
@@ -118,6 +153,23 @@ class ShowerModel(nn.Module, abc.ABC):
         """
         if sizes:
             raise ConfigError(f"{type(self).__name__} cannot be compiled; leave that out.")
+
+    @property
+    def needs_teacher(self) -> bool:
+        """Whether it is not trained on showers alone but by :meth:`distillation`."""
+        return False
+
+    def distillation(self, teacher: "ShowerModel", settings: DistillationConfig) -> dict[str, Stage]:
+        """Become the student of a frozen teacher: the stages that train it.
+
+        What is not trained is copied here; the teacher is on the same device and of the same precision.
+
+        Raises:
+            ConfigError: The two do not fit, or the family knows no distillation.
+        """
+        raise ConfigError(
+            f"Models of {type(self).__name__} are trained on showers, they have no teacher: caloforge train."
+        )
 
     def fit_range(self, showers: Showers) -> None:
         """Remember the range of incident energies of all showers that were given."""

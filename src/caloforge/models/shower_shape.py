@@ -1,7 +1,7 @@
 """Flow II of CaloFlow: p(voxels | e_layer, e_inc), how each layer's energy spreads over its voxels.
 
 References:
-    C. Krause, D. Shih, CaloFlow, arXiv:2106.05285
+    C. Krause, D. Shih, CaloFlow, arXiv:2106.05285; CaloFlow II, arXiv:2110.11377
 """
 
 import math
@@ -13,7 +13,17 @@ from jaxtyping import Float
 from torch import Tensor
 
 from caloforge.errors import ConfigError
-from caloforge.flows import MADE, AutoregressiveSpline, Bijection, Chain, Flow, Permutation, RationalQuadratic
+from caloforge.flows import (
+    MADE,
+    AutoregressiveSpline,
+    Bijection,
+    Chain,
+    Flow,
+    Inverse,
+    InverseSpline,
+    Permutation,
+    RationalQuadratic,
+)
 from caloforge.geometry import Geometry
 from caloforge.models.base import Batch, Stage
 from caloforge.models.limits import check_between, check_flow
@@ -32,6 +42,9 @@ _N_FIT = 20_000  # showers that the standardisation is estimated from: enough fo
 class ShowerShapeConfig:
     """Sizes and preprocessing of flow II; the defaults are the paper's teacher."""
 
+    role: Literal["teacher", "student"] = "teacher"
+    """Teacher: autoregressive from the data's side, fast to train on showers. Student: from the latent side, fast
+    to sample, and distilled from a teacher (arXiv:2110.11377)."""
     blocks: int = 8
     """Autoregressive splines with permutations between them."""
     hidden: int = 378
@@ -92,15 +105,26 @@ class ShowerShape(Stage):
         identity = torch.arange(self.n_voxels)[None]
         symmetries = voxel_symmetries(geometry) if config.symmetry == "all" else identity
         self.register_buffer("symmetries", symmetries, persistent=False)
-        spline = _spline(config)
         orders = _orders(sizes, config.blocks, torch.Generator().manual_seed(config.permutation_seed))
-        chain: list[Bijection] = []
+        is_student = config.role == "student"
+        spline = InverseSpline(_spline(config)) if is_student else _spline(config)
+        blocks: list[Bijection] = []
         for block in range(config.blocks):
             made = MADE(**_made_sizes(geometry, config), residual=config.residual, dropout=config.dropout)
-            chain.append(AutoregressiveSpline(made, spline))
+            blocks.append(AutoregressiveSpline(made, spline))
             if block < config.blocks - 1:
-                chain.append(Permutation(orders[block]))
-        self.flow = Flow(Chain(chain))
+                permutation = Permutation(orders[block])
+                blocks.append(Inverse(permutation) if is_student else permutation)
+        # A student's chain leads from latent to data: block by block the inverse of a teacher's, from its end.
+        self.flow = Flow(Inverse(Chain(blocks[::-1])) if is_student else Chain(blocks))
+
+    @property
+    def chain(self) -> Chain:
+        """The dense direction: from data to latent for a teacher, from latent to data for a student."""
+        bijection = self.flow.bijection
+        chain = bijection.bijection if isinstance(bijection, Inverse) else bijection
+        assert isinstance(chain, Chain)
+        return chain
 
     @staticmethod
     def count_parameters(geometry: Geometry, config: ShowerShapeConfig) -> int:
@@ -117,6 +141,11 @@ class ShowerShape(Stage):
         peak = torch.from_numpy(showers.voxels.max(axis=0)).to(self._dtype)
         self.step.fit(noisy, peak=peak[self.symmetries].amax(0))
         self.context_scale.fit(self._logs(self.step.e_layer(voxels, noisy), rows["e_inc"]))
+
+    def take_preprocessing(self, other: "ShowerShape") -> None:
+        """Copy what :meth:`fit` has estimated for another flow with the same settings."""
+        self.step.load_state_dict(other.step.state_dict())
+        self.context_scale.load_state_dict(other.context_scale.state_dict())
 
     def rows(self, showers: Showers) -> Batch:
         """Voxels and incident energies, MeV, in the model's precision."""

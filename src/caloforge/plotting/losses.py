@@ -35,7 +35,10 @@ def plot_losses(metrics: Path, path: Path) -> None:
         validation = np.array([float(record["validation_loss"]) for record in history])
         axes.plot(epoch, training, label="training", color="tab:gray")
         axes.plot(epoch, validation, label="validation", color="tab:blue")
-        best = int(np.argmin(validation))
+        # Runs of earlier versions do not say what chose the best epoch.
+        best = int(
+            np.argmin([float(record.get("criterion", record["validation_loss"])) for record in history])
+        )
         axes.plot(epoch[best], validation[best], "o", color="tab:blue", label=f"best: {validation[best]:.4g}")
         # The first epochs fall from far above; show where the curve ends up.
         low = min(training.min(), validation.min())

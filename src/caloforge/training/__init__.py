@@ -4,6 +4,7 @@ from caloforge.training.config import RunConfig, StageConfig
 from caloforge.training.loop import BEST, LAST, METRICS, STATE, TrainingEvent
 from caloforge.training.run import RUN, DataFacts, check_folder, initial_model, start_or_resume
 from caloforge.training.state import EpochRecord
+from caloforge.training.teacher import Teacher
 from caloforge.training.trainer import split_showers, train
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "EpochRecord",
     "RunConfig",
     "StageConfig",
+    "Teacher",
     "TrainingEvent",
     "check_folder",
     "initial_model",

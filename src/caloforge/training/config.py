@@ -7,6 +7,7 @@ from typing import Any, Literal, final
 
 from caloforge.config import apply_settings, from_mapping, to_mapping
 from caloforge.errors import ConfigError
+from caloforge.models import DistillationConfig
 
 __all__ = ["StageConfig", "RunConfig"]
 
@@ -26,13 +27,16 @@ class StageConfig:
     """``milestones`` multiplies by ``decay`` at given epochs; ``cosine`` falls to zero, after a linear
     warm-up over 2 % of the run; ``onecycle`` rises over 30 % and falls."""
     milestones: tuple[int, ...] = ()
-    """Epochs at which the learning rate is multiplied by ``decay``."""
+    """Epochs at which the learning rate is multiplied by ``decay`` (schedule ``milestones``)."""
     decay: float = 0.5
     """Factor at each milestone."""
     weight_decay: float = 0.0
     """Decoupled weight decay (AdamW); 0 is plain Adam."""
     clip_norm: float | None = None
     """Largest gradient norm; ``None`` leaves gradients as they are."""
+    accumulate: tuple[int, ...] = (1,)
+    """Batches whose gradients are averaged for one step of the optimizer; a second number holds from the first
+    of ``milestones`` on, and so forth."""
     patience: int | None = None
     """Stop after so many epochs without a better validation loss; ``None`` runs all epochs."""
 
@@ -48,6 +52,15 @@ class StageConfig:
             raise ConfigError(f"weight_decay must be finite and not negative, got {self.weight_decay}.")
         if self.clip_norm is not None and not self.clip_norm > 0:
             raise ConfigError(f"clip_norm must be positive, got {self.clip_norm}.")
+        if not self.accumulate or min(self.accumulate) < 1:
+            raise ConfigError(
+                f"accumulate must be one or more numbers from 1 up, got {list(self.accumulate)}."
+            )
+        if len(self.accumulate) > 1 + len(self.milestones):
+            raise ConfigError(
+                f"accumulate = {list(self.accumulate)} needs {len(self.accumulate) - 1} milestones, one for each "
+                f"change; there are {len(self.milestones)}."
+            )
         if self.patience is not None and self.patience < 1:
             raise ConfigError(f"patience must be at least 1, got {self.patience}.")
 
@@ -75,6 +88,8 @@ class RunConfig:
     """Settings of the model; checked by the family."""
     training: dict[str, StageConfig] = field(default_factory=dict)
     """One section per stage; a stage without one takes the defaults."""
+    distillation: DistillationConfig | None = None
+    """Of a student, how it is compared with its teacher."""
 
     def __post_init__(self) -> None:
         if not 0 < self.validation < 1:

@@ -7,8 +7,8 @@ was killed continues exactly as if it had not been.
 
 import csv
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, final
 
@@ -25,7 +25,7 @@ from caloforge.seeding import derive_seed
 from caloforge.showers import Showers
 from caloforge.training.config import RunConfig, StageConfig
 from caloforge.training.parallel import Processes
-from caloforge.training.schedules import learning_rate
+from caloforge.training.schedules import accumulation, learning_rate
 from caloforge.training.state import EpochRecord, Progress, save_state
 
 __all__ = ["BEST", "LAST", "METRICS", "STATE", "Run", "StageLoop", "TrainingEvent", "best_records"]
@@ -57,6 +57,8 @@ class Run:
     """What all stages of a run share."""
 
     model: ShowerModel
+    stages: Mapping[str, Stage]
+    """What is trained, in this order."""
     config: RunConfig
     train_showers: Showers
     validation_showers: Showers
@@ -112,12 +114,18 @@ class StageLoop:
         self.stage.train()
         loss_sum = torch.tensor(progress.loss_sum, dtype=torch.float64, device=self.run_.device)
         begin = saved = time.monotonic()
-        before = progress.seconds
+        before, looked = progress.seconds, progress.epoch_iterations
         for index in self._batches(progress.epoch, first=progress.epoch_iterations):
-            loss_sum += self._step(index)
+            stepped, loss = self._iteration(index)
+            loss_sum += loss
             progress.iteration += 1
             progress.epoch_iterations += 1
-            if progress.epoch_iterations % _CHECK_EVERY == 0 or progress.epoch_iterations == self.per_epoch:
+            # Gradients are no part of the resume state, so it is saved where there are none to lose.
+            if stepped and (
+                progress.epoch_iterations - looked >= _CHECK_EVERY
+                or progress.epoch_iterations == self.per_epoch
+            ):
+                looked = progress.epoch_iterations
                 progress.loss_sum = self._finite(loss_sum, "training loss")
                 progress.seconds = before + time.monotonic() - begin
                 self._report()
@@ -128,11 +136,12 @@ class StageLoop:
 
     def _end_epoch(self) -> None:
         progress = self.progress
-        validation_loss = self._validate()
+        monitors = self._validate()
+        criterion, validation_loss = monitors[self.stage.criterion], monitors.pop("loss")
         progress.epoch += 1
-        is_best = validation_loss < progress.best_loss
+        is_best = criterion < progress.best_criterion
         if is_best:
-            progress.best_loss, progress.best_epoch = validation_loss, progress.epoch
+            progress.best_criterion, progress.best_epoch = criterion, progress.epoch
             self.best = _copy(self.stage)
         record = EpochRecord(
             stage=self.name,
@@ -142,36 +151,47 @@ class StageLoop:
             validation_loss=validation_loss,
             learning_rate=self._learning_rate(progress.iteration - 1),
             seconds=round(progress.seconds, 3),
+            criterion=criterion,
+            monitors=monitors,
         )
         progress.history.append(record)
         progress.epoch_iterations, progress.loss_sum, progress.seconds = 0, 0.0, 0.0
         self.save()
         self._report(record, is_best=is_best)
 
-    def _step(self, index: Tensor) -> Tensor:
-        """One iteration; the loss of the whole batch, still on the device."""
+    def _iteration(self, index: Tensor) -> tuple[bool, Tensor]:
+        """One batch: whether a step of the optimizer ended with it; its loss, still on the device."""
         run, progress = self.run_, self.progress
+        # Batches of a step: the last of an epoch may have fewer.
+        wanted = accumulation(self.config, progress.epoch)
+        number = progress.epoch_iterations % wanted
+        n_batches = min(wanted, self.per_epoch - progress.epoch_iterations + number)
         seed = derive_seed(run.config.seed, self.name, "iteration", progress.iteration)
         rows = {key: value[index] for key, value in self.rows.items()}
         # Noise is drawn for the whole batch before each process takes its part: two processes see what one would.
         batch = self.stage.draw(rows, torch.Generator(run.device).manual_seed(seed))
         batch = {key: run.processes.share(value) for key, value in batch.items()}
+        if number == 0:
+            self.optimizer.zero_grad(set_to_none=True)
+        with _seeded(derive_seed(seed, run.processes.rank), run.device), self._autocast():
+            loss: Tensor = self.parallel_stage(batch).mean()
+        (loss / n_batches).backward()  # type: ignore[no-untyped-call]
+        stepped = number == n_batches - 1
+        if stepped:
+            self._step()
+        return stepped, run.processes.total(loss.detach().double()) / run.processes.size
+
+    def _step(self) -> None:
+        """Move the weights along the gradients."""
         for group in self.optimizer.param_groups:
-            group["lr"] = self._learning_rate(progress.iteration)
-        self.optimizer.zero_grad(set_to_none=True)
-        with _seeded(derive_seed(seed, run.processes.rank), run.device):
-            loss = self._loss(self.parallel_stage, batch).mean()
-        loss.backward()  # type: ignore[no-untyped-call]
+            group["lr"] = self._learning_rate(self.progress.iteration)
         if self.config.clip_norm is not None:
             torch.nn.utils.clip_grad_norm_(self.stage.parameters(), self.config.clip_norm)
         self.optimizer.step()
-        return run.processes.total(loss.detach().double()) / run.processes.size
 
-    def _loss(self, module: torch.nn.Module, batch: Batch) -> Tensor:
+    def _autocast(self) -> torch.autocast:
         bfloat16 = self.run_.config.precision == "bfloat16"
-        with torch.autocast(self.run_.device.type, dtype=torch.bfloat16, enabled=bfloat16):
-            loss: Tensor = module(batch)
-        return loss
+        return torch.autocast(self.run_.device.type, dtype=torch.bfloat16, enabled=bfloat16)
 
     def _learning_rate(self, iteration: int) -> float:
         return learning_rate(self.config, iteration, per_epoch=self.per_epoch)
@@ -185,14 +205,14 @@ class StageLoop:
             yield order[k * self.batch_size : (k + 1) * self.batch_size]
 
     @torch.no_grad()
-    def _validate(self) -> float:
-        """Mean loss over the validation split, with the same noise every time."""
+    def _validate(self) -> dict[str, float]:
+        """Means over the validation split of what the stage watches, with the same noise every time."""
         run = self.run_
         self.stage.eval()
         generator = torch.Generator(run.device).manual_seed(
             derive_seed(run.config.seed, self.name, "validation")
         )
-        total = torch.zeros((), dtype=torch.float64, device=run.device)
+        totals: dict[str, Tensor] = {}
         n_rows = len(run.validation_showers)
         for start in range(0, n_rows, self.batch_size):
             rows = {
@@ -201,8 +221,17 @@ class StageLoop:
             batch = {
                 key: run.processes.share(value) for key, value in self.stage.draw(rows, generator).items()
             }
-            total += self._loss(self.stage, batch).double().sum()
-        return self._finite(run.processes.total(total), "validation loss") / n_rows
+            with self._autocast():
+                judged = self.stage.judge(batch)
+            for name, values in judged.items():
+                totals[name] = totals.get(name, 0) + values.double().sum()
+        return {
+            name: self._finite(
+                run.processes.total(total), "validation loss" if name == "loss" else f"validation {name}"
+            )
+            / n_rows
+            for name, total in totals.items()
+        }
 
     def _finite(self, value: Tensor, what: str) -> float:
         number = float(value)
@@ -242,7 +271,7 @@ class StageLoop:
         run = self.run_
         if not run.processes.is_main:
             return
-        if self.name == list(run.model.stages)[-1] and self.progress.epoch_iterations == 0:
+        if self.name == list(run.stages)[-1] and self.progress.epoch_iterations == 0:
             if not final:  # then the model has its best weights, not its last
                 self._save_weights(LAST)
             if final or self.progress.best_epoch == self.progress.epoch:
@@ -271,10 +300,10 @@ class StageLoop:
 
 
 def best_records(history: list[EpochRecord]) -> dict[str, EpochRecord]:
-    """Each stage's epoch of least validation loss, the first of equals."""
+    """Each stage's best epoch, the first of equals."""
     best: dict[str, EpochRecord] = {}
     for record in history:
-        if record.stage not in best or record.validation_loss < best[record.stage].validation_loss:
+        if record.stage not in best or record.criterion < best[record.stage].criterion:
             best[record.stage] = record
     return best
 
@@ -303,7 +332,9 @@ def _to(rows: Batch, device: torch.device) -> Batch:
 
 
 def _write_metrics(path: Path, history: list[EpochRecord]) -> None:
+    rows = [record.to_row() for record in history]
+    columns = list(dict.fromkeys(key for row in rows for key in row))
     with atomic_path(path) as part, part.open("w", newline="") as file:
-        writer = csv.DictWriter(file, fieldnames=[f.name for f in fields(EpochRecord)])
+        writer = csv.DictWriter(file, fieldnames=columns)
         writer.writeheader()
-        writer.writerows(asdict(record) for record in history)
+        writer.writerows(rows)

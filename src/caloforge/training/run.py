@@ -25,7 +25,8 @@ from caloforge.showers import Showers
 from caloforge.training.config import RunConfig
 from caloforge.training.loop import BEST, STATE, TrainingEvent
 from caloforge.training.parallel import Processes
-from caloforge.training.trainer import SAVE_SECONDS, split_showers, train
+from caloforge.training.teacher import Teacher
+from caloforge.training.trainer import SAVE_SECONDS, split_showers, train, weights_dtype
 
 __all__ = ["RUN", "DataFacts", "check_folder", "initial_model", "start_or_resume"]
 
@@ -78,6 +79,7 @@ def start_or_resume(
     data: DataFacts,
     *,
     recipe: str,
+    teacher: Teacher | None = None,
     resume: bool = False,
     device: torch.device | str = "cpu",
     save_seconds: float = SAVE_SECONDS,
@@ -91,6 +93,7 @@ def start_or_resume(
         showers: Training and validation showers.
         data: Where they come from.
         recipe: Name of the recipe, for the records.
+        teacher: Of a student; settings of the model that ``config`` leaves open are the teacher's.
         resume: Continue; a folder without a run is started.
         device: Where to compute.
         save_seconds: As in :func:`train`.
@@ -98,14 +101,29 @@ def start_or_resume(
 
     Raises:
         OutputError: The folder is not empty, or cannot be written.
-        ConfigError: Another configuration, number of processes or kind of device on resume.
+        ConfigError: Another configuration, number of processes or kind of device on resume; a teacher that
+            does not fit, or none where one is needed.
+        EnergyRangeError: Showers outside the teacher's range of incident energies.
         GeometryMismatchError: Other showers on resume.
         ValueRangeError: Too few showers.
     """
-    model = initial_model(config, showers.geometry)
+    stages = None
+    if teacher is None:
+        model = initial_model(config, showers.geometry)
+        if model.needs_teacher or config.distillation is not None:
+            raise ConfigError(
+                f"Recipe {recipe!r} is for a student, which is not trained on showers alone: caloforge distill."
+            )
+    else:
+        teacher.check(showers, particle=data.particle)
+        config = teacher.student_config(config)
+        dtype = weights_dtype(config)
+        model = initial_model(config, teacher.model.geometry).set_precision(dtype)
+        assert config.distillation is not None
+        stages = model.distillation(teacher.in_precision(dtype), config.distillation)
     for name in config.training:
-        if name not in model.stages:
-            raise UnknownNameError("stage in [training]", name, model.stages)
+        if name not in (known := model.stages if stages is None else stages):
+            raise UnknownNameError("stage in [training]", name, known)
     split_showers(
         len(showers), validation=config.validation, seed=config.seed
     )  # too few? before a folder is made
@@ -119,25 +137,32 @@ def start_or_resume(
             "processes": processes.size,
             "device": torch.device(device).type,
         }
+        if teacher is not None:
+            description["teacher"] = teacher.facts()
         _claim(folder, description, resume=resume)
     return train(
         model,
         showers,
         config,
         folder,
+        stages=stages,
         device=device,
-        provenance=_provenance(config, showers, data, recipe=recipe),
+        provenance=_provenance(config, showers, data, recipe=recipe, teacher=teacher),
         save_seconds=save_seconds,
         on_event=on_event,
     )
 
 
-def _provenance(config: RunConfig, showers: Showers, data: DataFacts, *, recipe: str) -> dict[str, Any]:
+def _provenance(
+    config: RunConfig, showers: Showers, data: DataFacts, *, recipe: str, teacher: Teacher | None
+) -> dict[str, Any]:
     """What the weights say about where they come from."""
-    return {
+    seen = asdict(data)
+    origin = {} if teacher is None else {"teacher": teacher.facts()}
+    return origin | {
         "recipe": recipe,
         "config": config.to_dict(),
-        "data": asdict(data),
+        "data": seen if teacher is None else teacher.seen_with(seen),
         "particle": data.particle,
         "source": showers.provenance,
         "validation": config.validation,
@@ -191,6 +216,12 @@ def _check_same(record: Path, description: dict[str, Any]) -> None:
         raise GeometryMismatchError(
             f"{record.parent} was trained on other showers ({_in_words(known)}) than those given "
             f"({_in_words(description)}); give the same file and range, or start a new run."
+        )
+    teachers = [entry.get("teacher") or {} for entry in (known, description)]
+    if teachers[0].get("weights") != teachers[1].get("weights"):
+        names = [f"{t['name']} ({t['weights']})" if t else "no teacher" for t in teachers]
+        raise ConfigError(
+            f"{record.parent} was started with {names[0]}, not with {names[1]}; give the same, or start a new run."
         )
     if known.get("config") != description["config"]:
         changed = _differences(known.get("config", {}), description["config"])

@@ -1,10 +1,10 @@
-"""Learning rate as a pure function of the iteration, so that resuming needs no scheduler state."""
+"""Learning rate and batches per step as pure functions of the iteration: resuming needs no scheduler state."""
 
 import math
 
 from caloforge.training.config import StageConfig
 
-__all__ = ["learning_rate"]
+__all__ = ["accumulation", "learning_rate"]
 
 _WARM_UP = 0.02
 _RISE = 0.3
@@ -24,6 +24,12 @@ def learning_rate(config: StageConfig, iteration: int, *, per_epoch: int) -> flo
     if done < _RISE:
         return top * _fall(_START, 1.0, done / _RISE)
     return top * _fall(1.0, _END, (done - _RISE) / (1 - _RISE))
+
+
+def accumulation(config: StageConfig, epoch: int) -> int:
+    """Batches per step of the optimizer in an epoch, counted from 0."""
+    passed = sum(epoch >= milestone for milestone in config.milestones)
+    return config.accumulate[min(passed, len(config.accumulate) - 1)]
 
 
 def _fall(start: float, end: float, share: float) -> float:

@@ -28,6 +28,15 @@ class EpochRecord:
     validation_loss: float
     learning_rate: float
     seconds: float
+    criterion: float
+    """What chooses the best epoch, the less the better: the validation loss unless the stage says otherwise."""
+    monitors: dict[str, float] = field(default_factory=dict)
+    """What else the stage watches on the validation split; columns of their own."""
+
+    def to_row(self) -> dict[str, Any]:
+        """As a line of the table."""
+        row = asdict(self)
+        return row | row.pop("monitors")
 
 
 @final
@@ -46,7 +55,7 @@ class Progress:
     """Sum of the running epoch's batch losses."""
     seconds: float = 0.0
     """Time spent in the running epoch."""
-    best_loss: float = float("inf")
+    best_criterion: float = float("inf")
     best_epoch: int = 0
     history: list[EpochRecord] = field(default_factory=list)
 

@@ -1,6 +1,6 @@
 """Training of a model: its stages in order, each by the same loop, resumable at any iteration."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from caloforge.errors import CheckpointError, ValueRangeError
-from caloforge.models import ShowerModel
+from caloforge.models import ShowerModel, Stage
 from caloforge.seeding import derive_seed
 from caloforge.showers import Showers
 from caloforge.training.config import RunConfig, StageConfig
@@ -16,9 +16,14 @@ from caloforge.training.loop import STATE, Run, StageLoop, TrainingEvent
 from caloforge.training.parallel import process_group
 from caloforge.training.state import Progress, load_state, restore_optimizer
 
-__all__ = ["SAVE_SECONDS", "split_showers", "train"]
+__all__ = ["SAVE_SECONDS", "split_showers", "train", "weights_dtype"]
 
 SAVE_SECONDS = 300.0
+
+
+def weights_dtype(config: RunConfig) -> torch.dtype:
+    """Floating type of a run's weights."""
+    return torch.float64 if config.precision == "float64" else torch.float32
 
 
 def split_showers(n_showers: int, *, validation: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -42,6 +47,7 @@ def train(
     config: RunConfig,
     folder: Path,
     *,
+    stages: Mapping[str, Stage] | None = None,
     device: torch.device | str = "cpu",
     provenance: dict[str, Any] | None = None,
     save_seconds: float = SAVE_SECONDS,
@@ -58,6 +64,7 @@ def train(
         showers: Training and validation showers together.
         config: The run.
         folder: Where the files go.
+        stages: What to train in place of the model's own stages; its preprocessing has been fitted, then.
         device: Where to compute.
         provenance: Kept in the weights files.
         save_seconds: Time between saves of the resume state within an epoch; after an epoch it is always
@@ -76,7 +83,8 @@ def train(
     training, validation = split_showers(len(showers), validation=config.validation, seed=config.seed)
     with process_group(device) as processes:
         run = Run(
-            model=model.set_precision(torch.float64 if config.precision == "float64" else torch.float32),
+            model=model.set_precision(weights_dtype(config)),
+            stages=model.stages if stages is None else stages,
             config=config,
             train_showers=showers[training],
             validation_showers=showers[validation],
@@ -87,18 +95,20 @@ def train(
             save_seconds=save_seconds,
             on_event=on_event,
         )
-        # Range and ratios were fitted in float64 and stay so, whatever the weights are.
-        model.fit_range(showers)
-        for stage in model.stages.values():
-            stage.fit(run.train_showers, seed=config.seed)
-        model.to(device)
+        if stages is None:
+            # Range and ratios were fitted in float64 and stay so, whatever the weights are.
+            model.fit_range(showers)
+            for stage in model.stages.values():
+                stage.fit(run.train_showers, seed=config.seed)
+        for module in (model, *run.stages.values()):
+            module.to(device)
         _all_stages(run)
     return model.eval()
 
 
 def _all_stages(run: Run) -> None:
     """Train the stages that are not finished."""
-    names = list(run.model.stages)
+    names = list(run.stages)
     state = run.folder / STATE
     progress, groups = Progress(stage=names[0]), None
     if state.exists():
@@ -117,7 +127,7 @@ def _all_stages(run: Run) -> None:
 def _stage(
     run: Run, name: str, progress: Progress, groups: dict[str, dict[str, torch.Tensor]] | None
 ) -> None:
-    stage = run.model.stages[name]
+    stage = run.stages[name]
     config = run.config.training.get(name, StageConfig())
     optimizer = torch.optim.AdamW(
         stage.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
