@@ -27,7 +27,7 @@ from caloforge.flows import (
 from caloforge.geometry import Geometry
 from caloforge.models.base import Batch, Stage
 from caloforge.models.limits import check_between, check_flow
-from caloforge.preprocessing import Encoding, Standardize, voxel_step, voxel_symmetries
+from caloforge.preprocessing import Encoding, Standardize, mirrored, voxel_step, voxel_symmetries
 from caloforge.seeding import derive_seed
 from caloforge.showers import Showers
 from caloforge.units import keV
@@ -136,7 +136,7 @@ class ShowerShape(Stage):
         """Estimate the scales of the context and, if asked, of the voxels' features."""
         generator = torch.Generator().manual_seed(derive_seed(seed, "shape", "fit"))
         rows = self.rows(showers[:: -(-len(showers) // _N_FIT)])  # from all over the file: it may be sorted
-        voxels = self._mirrored(rows["voxels"], generator)
+        voxels = mirrored(rows["voxels"], self.symmetries, generator)
         noisy = self.step.dequantize(voxels, generator)
         peak = torch.from_numpy(showers.voxels.max(axis=0)).to(self._dtype)
         self.step.fit(noisy, peak=peak[self.symmetries].amax(0))
@@ -156,7 +156,7 @@ class ShowerShape(Stage):
 
     def draw(self, rows: Batch, generator: torch.Generator) -> Batch:
         """Features and context with a fresh symmetry element and fresh noise."""
-        voxels = self._mirrored(rows["voxels"], generator)
+        voxels = mirrored(rows["voxels"], self.symmetries, generator)
         noisy = self.step.dequantize(voxels, generator)
         return {
             "x": self.step.encode(noisy),
@@ -181,14 +181,6 @@ class ShowerShape(Stage):
     @property
     def _dtype(self) -> torch.dtype:
         return next(self.parameters()).dtype
-
-    def _mirrored(self, voxels: Tensor, generator: torch.Generator) -> Tensor:
-        if len(self.symmetries) == 1:
-            return voxels
-        choice = torch.randint(
-            len(self.symmetries), (len(voxels),), generator=generator, device=voxels.device
-        )
-        return voxels.gather(1, self.symmetries[choice])
 
     @staticmethod
     def _logs(e_layer: Tensor, e_inc: Tensor) -> Tensor:

@@ -17,6 +17,7 @@ from caloforge.geometry.grid import Grid
 __all__ = ["LayerMoments"]
 
 _UNIT = 100.0  # mm; keeps fourth powers of positions within float32
+_CORE = 5.0  # mm; means are linear below and logarithmic above, as few are large
 _LEAST_VARIANCE = 1.0  # mm^2; a layer with less has one hit, which no factor moves
 _STEPS = 2
 _STEEPEST = 1.0  # largest change of a voxel's logarithm in a step
@@ -27,8 +28,9 @@ class LayerMoments(nn.Module):
     r"""Mean and width of position in each layer, weighted with energy.
 
     The positions are x and y of Cartesian grids, :math:`r \cos\alpha` and :math:`r \sin\alpha` of polar ones, and
-    r alone where rings are not cut. Per layer and position there are two moments: the mean, mm, and
-    :math:`\log(1 + \sigma^2)` with the variance in mm^2.
+    r alone where rings are not cut. Per layer and position there are two moments, :math:`\sinh^{-1}(\bar x / 5)` and
+    :math:`\log(1 + \sigma^2)`, with the mean in mm and the variance in mm^2, which
+    resolve narrow and wide showers alike.
 
     Args:
         geometry: The calorimeter.
@@ -60,7 +62,7 @@ class LayerMoments(nn.Module):
     def encode(self, voxels: Float[Tensor, "B V"]) -> Float[Tensor, "B M"]:
         """Moments of voxels in MeV; those of a layer without energy are 0."""
         mean, variance, _ = self._central(self._sums(voxels.T))
-        moments = torch.stack([_UNIT * mean, (_UNIT**2 * variance).log1p()], dim=2)
+        moments = torch.stack([(_UNIT / _CORE * mean).asinh(), (_UNIT**2 * variance).log1p()], dim=2)
         return moments.flatten(0, 2)[self.where].T
 
     def valid(self, e_layer: Float[Tensor, "B L"], threshold: float) -> Bool[Tensor, "B M"]:
@@ -82,7 +84,7 @@ class LayerMoments(nn.Module):
         wanted = moments.new_zeros(self.n_layers * self.n_axes * 2, n_batch)
         wanted[self.where] = moments
         mean, width = wanted.view(self.n_layers, self.n_axes, 2, n_batch).unbind(2)
-        mean, variance = mean / _UNIT, width.expm1() / _UNIT**2
+        mean, variance = mean.sinh() * (_CORE / _UNIT), width.expm1() / _UNIT**2
         for _ in range(_STEPS):
             tilts = self._tilts(self._sums(voxels), mean, variance)
             factors = [
