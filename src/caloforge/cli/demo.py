@@ -30,7 +30,7 @@ def demo(
     n_showers: Annotated[int, typer.Option("-n", "--showers", min=1, help="Showers to generate.")] = 1000,
     model: Annotated[
         str, typer.Option(help="Shipped weights, a weights file, or the folder of a run.")
-    ] = "caloflow-eplus",
+    ] = "groupwise-eplus",
     reference: Annotated[
         str | None,
         typer.Option(help="Shipped Geant4 showers: eplus, gamma or piplus; by default the model's particle."),
