@@ -88,15 +88,16 @@ class LogisticMixture:
         m = self.n_components
         if m > _FEW:  # one gather costs less than many selections
             here = torch.cat([noise < params[: m - 1], torch.ones_like(noise[:1], dtype=torch.bool)])
-            first = here.to(torch.uint8).argmax(0, keepdim=True)  # of equals the first
+            first = here.float().max(0, keepdim=True).indices  # of equals the first
             spread = torch.tensor(self._spread, dtype=params.dtype, device=params.device)
             location = params[m - 1 : 2 * m - 1].gather(0, first)[0] + spread[first[0]]
             return location, params[2 * m - 1 :].gather(0, first)[0]
         location, log_scale = params[2 * m - 2] + self._spread[-1], params[3 * m - 2]
         for k in range(m - 2, -1, -1):
-            here = noise[k] < params[k]
-            location = torch.where(here, params[m - 1 + k] + self._spread[k], location)
-            log_scale = torch.where(here, params[2 * m - 1 + k], log_scale)
+            # As numbers, and exact with 0 and 1: several times faster than a selection by truth values.
+            here = torch.lt(noise[k], params[k], out=torch.empty_like(location))
+            location = torch.lerp(location, params[m - 1 + k] + self._spread[k], here)
+            log_scale = torch.lerp(log_scale, params[2 * m - 1 + k], here)
         return location, log_scale
 
     @property

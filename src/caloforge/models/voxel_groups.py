@@ -179,31 +179,35 @@ class VoxelGroups(Stage):
         scales = (self.mean, self.std, self.brightest)
         mean, std, brightest = (torch.split(b[order, None], sizes) for b in scales)
         energy = e_layer.T.to(self._dtype) / self.threshold  # thresholds are the unit from here on
-        shares = self.share[:, None] * energy.clamp_min(1.0)[self.layer_of_voxel]
-        to_share = torch.split(shares.reciprocal_()[order], sizes)
+        shares = self.share[:, None] * energy.clamp_min(1.0).index_select(0, self.layer_of_voxel)
+        to_share = torch.split(shares.reciprocal_().index_select(0, order), sizes)
         voxels, surplus = energy.new_empty(self.n_voxels, len(u)), energy.new_empty(self.n_voxels, len(u))
         rows = zip(torch.split(voxels, sizes), torch.split(surplus, sizes), strict=True)
         for g, (voxel, over) in enumerate(rows):
             params = sweep.params(g)
-            hit = torch.sub(params[0], noise[g][0], out=over) > 0
+            torch.sub(params[0], noise[g][0], out=over)
+            hit = torch.gt(over, 0.0, out=torch.empty_like(over))
             t = torch.minimum(self.mixture.sample(noise[g][1:], params[1:]), brightest[g])
             torch.addcmul(mean[g], t, std[g], out=voxel).clamp_min_(0.0).exp_().mul_(hit)
             seen, share = sweep.inputs(g).chunk(2)
             seen[:] = t.add_(_HIT).mul_(hit)
             share[:] = (voxel * to_share[g]).clamp_max_(_LARGEST_SHARE)
         back = torch.argsort(order)
-        return self._closed(voxels[back], surplus[back], energy, moments.T.to(self._dtype)).T.contiguous()
+        voxels, surplus = voxels.index_select(0, back), surplus.index_select(0, back)
+        return self._closed(voxels, surplus, energy, moments.T.to(self._dtype)).T.contiguous()
 
     def _closed(self, voxels: Tensor, surplus: Tensor, e_layer: Tensor, moments: Tensor) -> Tensor:
         """Tilted to the moments, scaled to the energies, nothing below the threshold, in MeV; features first."""
         voxels = self._with_a_hit(voxels, surplus)
         voxels = self.moments.close(voxels, moments)
         # Scaled first, so that the threshold means the same for all.
-        voxels = voxels * _factor(e_layer, self._sums(voxels))[self.layer_of_voxel]
+        voxels = voxels * _factor(e_layer, self._sums(voxels)).index_select(0, self.layer_of_voxel)
         peak = torch.stack([voxels[where].amax(0) for where in self.moments.slices]).clamp_max_(1.0)
-        voxels = voxels * (voxels >= peak[self.layer_of_voxel])
+        peak = peak.index_select(0, self.layer_of_voxel)
+        voxels = voxels * torch.ge(voxels, peak, out=torch.empty_like(voxels))
         e_layer = e_layer * (e_layer >= 1)
-        return voxels * (self.threshold * _factor(e_layer, self._sums(voxels)))[self.layer_of_voxel]
+        factor = self.threshold * _factor(e_layer, self._sums(voxels))
+        return voxels * factor.index_select(0, self.layer_of_voxel)
 
     def _with_a_hit(self, voxels: Tensor, surplus: Tensor) -> Tensor:
         """Layers without a hit get one, in the voxel that came closest to it."""
