@@ -2,10 +2,11 @@
 
     python benchmarks/pareto.py --data eplus.h5 --runs runs/pareto [-o benchmarks/results/pareto.json]
 
-Each variant is trained on the training part of the file with one change of the recipe, then asked for as many showers
-as the test part has. Boosted trees on all features are the judge: five trainings, mean and spread. Time is the
-engine's on one thread for 4096 showers, from energies to voxels in memory, after one warm-up; least of the repeats, in processor
-time, so that a busy machine does not count. Variants that are trained already are not trained again.
+Each variant is trained on the training part of the file with one change of the recipe, then asked for as many
+showers as the test part has. Boosted trees on all features are the judge: five trainings, mean and spread. Time
+is the engine's on one thread for 4096 showers, from energies to voxels in memory, after one warm-up; least of the
+repeats, in processor time, so that a busy machine does not count. Variants that are trained already are not trained
+again.
 """
 
 import argparse
