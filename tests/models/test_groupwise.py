@@ -61,7 +61,7 @@ def test_energies_and_moments_close(dtype):
     assert bool((voxels[voxels > 0] >= 0.01 * (1 - 1e-5)).all())
     # The network is untrained: its voxels are far from the moments, and most of the way is gone all the same.
     found = model.voxels.moments.encode(voxels)
-    assert float((found - moments).abs().median()) < 0.35 * float((found - moments.flip(0)).abs().median())
+    assert float((found - moments).abs().median()) < 0.5 * float((found - moments.flip(0)).abs().median())
 
 
 def test_a_layer_with_energy_has_a_hit():

@@ -7,11 +7,13 @@ References:
 
 from typing import final
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from caloforge.flows.bijection import Bijection
 from caloforge.flows.masked import MADE
+from caloforge.flows.panels import encode_in_panels
 from caloforge.flows.spline import InverseSpline, RationalQuadratic
 
 __all__ = ["AutoregressiveSpline"]
@@ -33,8 +35,10 @@ class AutoregressiveSpline(Bijection):
         return z, log_slope.sum(-1)
 
     def encode(self, x: Float[Tensor, "B F"], context: Float[Tensor, "B C"]) -> Float[Tensor, "B F"]:
-        """As :meth:`forward`, without the log-determinant."""
-        return self.spline.encode(x, self.params(x, context))
+        """As :meth:`forward`, without the log-determinant; where no gradient is wanted, without the masked half."""
+        if torch.is_grad_enabled() or self.made.residual:
+            return self.spline.encode(x, self.params(x, context))
+        return encode_in_panels(self.made, self.spline, x, context)
 
     def params(self, x: Float[Tensor, "B F"], context: Float[Tensor, "B C"]) -> Float[Tensor, "B P F"]:
         """The spline's raw parameters."""

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from caloforge.errors import ConfigError
 from caloforge.flows.masked import MaskedLinear
+from caloforge.flows.plans import cached_plan
 
 __all__ = ["GroupedMADE", "GroupSweep"]
 
@@ -72,7 +73,6 @@ class GroupedMADE(nn.Module):
         self.last_context = nn.Linear(n_context, n_params * self.n_features)
         self.dropout = nn.Dropout(dropout)
         self._initialise()
-        self._plan: tuple[tuple[object, ...], _Plan] | None = None
 
     @staticmethod
     def count_parameters(
@@ -115,14 +115,8 @@ class GroupedMADE(nn.Module):
             context: The condition.
             dtype: Of the matrix products; by default the weights' own.
         """
-        return GroupSweep(self._planned(dtype or context.dtype), context)
-
-    def _planned(self, dtype: torch.dtype) -> "_Plan":
-        """The weights in the order of a sweep; made anew when a parameter has changed."""
-        state = (dtype, *((p.data_ptr(), p._version) for p in self.parameters()))
-        if self._plan is None or self._plan[0] != state:
-            self._plan = state, _Plan(self, dtype)
-        return self._plan[1]
+        wanted = dtype or context.dtype
+        return GroupSweep(cached_plan(self, wanted, lambda: _Plan(self, wanted)), context)
 
 
 @final

@@ -148,6 +148,8 @@ class RationalQuadratic:
 
     def _locate(self, point: Tensor, params: Tensor, *, by_height: bool) -> _Bin:
         """Find each point's bin by comparing with all inner knots: K - 1 cheap passes, no search."""
+        if not torch.is_grad_enabled():
+            return self._locate_in_place(point, params, by_height=by_height)
         k = self.n_bins
         # Widths and heights side by side, (*, 2, K, M): every operation serves both.
         raw = torch.unflatten(params[..., : 2 * k, :], -2, (2, k))
@@ -172,6 +174,28 @@ class RationalQuadratic:
             d0=torch.where(index == 0, 1.0, d0),
             d1=torch.where(index == k - 1, 1.0, d1),
         )
+
+    def _locate_in_place(self, point: Tensor, params: Tensor, *, by_height: bool) -> _Bin:
+        """As :meth:`_locate`, knot after knot in place, for sampling: several times faster, and has no gradient."""
+        k = self.n_bins
+        raw = torch.unflatten(params[..., : 2 * k, :], -2, (2, k))
+        sizes = (raw - raw.amax(-2, keepdim=True)).exp_()
+        sizes.mul_(2 * self.bound * (1 - self.min_bin * k) / sizes.sum(-2, keepdim=True))
+        sizes.add_(2 * self.bound * self.min_bin)
+        edge = torch.full_like(sizes[..., 0, :], -self.bound)
+        corner, size = edge.clone(), sizes[..., 0, :].clone()
+        slopes = params[..., 2 * k :, :]
+        raw0, raw1 = torch.zeros_like(point), slopes[..., 0, :].clone()  # zero is slope 1, as at both ends
+        beyond = torch.empty_like(point)
+        for j in range(1, k):
+            edge.add_(sizes[..., j - 1, :])
+            torch.ge(point, edge[..., int(by_height), :], out=beyond)  # 0 or 1
+            corner.lerp_(edge, beyond.unsqueeze(-2))
+            size.lerp_(sizes[..., j, :], beyond.unsqueeze(-2))
+            raw0.lerp_(slopes[..., j - 1, :], beyond)
+            raw1.mul_(1 - beyond) if j == k - 1 else raw1.lerp_(slopes[..., j, :], beyond)
+        (x0, y0), (width, height) = corner.unbind(-2), size.unbind(-2)
+        return _Bin(x0=x0, y0=y0, width=width, height=height, d0=self._slope(raw0), d1=self._slope(raw1))
 
     def _slope(self, raw: Tensor) -> Tensor:
         # Shifted so that a raw value of zero is slope 1: an untrained spline is the identity.

@@ -1,0 +1,27 @@
+"""What sampling prepares from weights once, and again only when they have changed."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from torch import nn
+
+__all__ = ["cached_plan"]
+
+
+Plan = TypeVar("Plan")
+
+
+def cached_plan(module: nn.Module, key: object, make: Callable[[], Plan]) -> Plan:
+    """What ``make`` gave for the weights that ``module`` has now; one plan is kept per module.
+
+    Args:
+        module: Whose parameters the plan is made from.
+        key: What else it depends on.
+        make: Makes the plan.
+    """
+    state = (key, *((p.data_ptr(), p._version) for p in module.parameters()))
+    known: tuple[Any, Plan] | None = module.__dict__.get("_plan")
+    if known is None or known[0] != state:
+        known = state, make()
+        module.__dict__["_plan"] = known
+    return known[1]
