@@ -2,6 +2,7 @@
 
 from caloforge.flows.autoregressive import AutoregressiveSpline
 from caloforge.flows.bijection import Bijection, Chain, Permutation
+from caloforge.flows.coupling import CouplingSpline
 from caloforge.flows.flow import Flow
 from caloforge.flows.masked import MADE, MaskedLinear
 from caloforge.flows.spline import RationalQuadratic
@@ -11,6 +12,7 @@ __all__ = [
     "AutoregressiveSpline",
     "Bijection",
     "Chain",
+    "CouplingSpline",
     "Flow",
     "MaskedLinear",
     "Permutation",

@@ -15,6 +15,7 @@ __all__ = ["FAMILIES", "MAX_PARAMETERS", "Batch", "ShowerModel", "Stage", "build
 
 FAMILIES: Final = {
     "caloflow": "caloforge.models.caloflow:CaloFlow",
+    "caloman": "caloforge.models.caloman:CaloMan",
 }
 
 

@@ -16,6 +16,7 @@ from caloforge.errors import ConfigError
 from caloforge.flows import MADE, AutoregressiveSpline, Bijection, Chain, Flow, Permutation, RationalQuadratic
 from caloforge.geometry import Geometry
 from caloforge.models.base import Batch, Stage
+from caloforge.models.conditions import log_energies, mirrored
 from caloforge.models.limits import check_between, check_flow
 from caloforge.preprocessing import Encoding, Standardize, voxel_step, voxel_symmetries
 from caloforge.seeding import derive_seed
@@ -112,11 +113,11 @@ class ShowerShape(Stage):
         """Estimate the scales of the context and, if asked, of the voxels' features."""
         generator = torch.Generator().manual_seed(derive_seed(seed, "shape", "fit"))
         rows = self.rows(showers[:: -(-len(showers) // _N_FIT)])  # from all over the file: it may be sorted
-        voxels = self._mirrored(rows["voxels"], generator)
+        voxels = mirrored(rows["voxels"], self.symmetries, generator)
         noisy = self.step.dequantize(voxels, generator)
         peak = torch.from_numpy(showers.voxels.max(axis=0)).to(self._dtype)
         self.step.fit(noisy, peak=peak[self.symmetries].amax(0))
-        self.context_scale.fit(self._logs(self.step.e_layer(voxels, noisy), rows["e_inc"]))
+        self.context_scale.fit(log_energies(self.step.e_layer(voxels, noisy), rows["e_inc"]))
 
     def rows(self, showers: Showers) -> Batch:
         """Voxels and incident energies, MeV, in the model's precision."""
@@ -127,7 +128,7 @@ class ShowerShape(Stage):
 
     def draw(self, rows: Batch, generator: torch.Generator) -> Batch:
         """Features and context with a fresh symmetry element and fresh noise."""
-        voxels = self._mirrored(rows["voxels"], generator)
+        voxels = mirrored(rows["voxels"], self.symmetries, generator)
         noisy = self.step.dequantize(voxels, generator)
         return {
             "x": self.step.encode(noisy),
@@ -140,7 +141,7 @@ class ShowerShape(Stage):
 
     def context(self, e_layer: Float[Tensor, "B L"], e_inc: Float[Tensor, " B"]) -> Float[Tensor, "B C"]:
         """The flow's condition: logarithms of incident and layer energies."""
-        return self.context_scale.encode(self._logs(e_layer, e_inc)).to(self._dtype)
+        return self.context_scale.encode(log_energies(e_layer, e_inc)).to(self._dtype)
 
     def decode(
         self, z: Float[Tensor, "B V"], e_layer: Float[Tensor, "B L"], e_inc: Float[Tensor, " B"]
@@ -152,19 +153,6 @@ class ShowerShape(Stage):
     @property
     def _dtype(self) -> torch.dtype:
         return next(self.parameters()).dtype
-
-    def _mirrored(self, voxels: Tensor, generator: torch.Generator) -> Tensor:
-        if len(self.symmetries) == 1:
-            return voxels
-        choice = torch.randint(
-            len(self.symmetries), (len(voxels),), generator=generator, device=voxels.device
-        )
-        return voxels.gather(1, self.symmetries[choice])
-
-    @staticmethod
-    def _logs(e_layer: Tensor, e_inc: Tensor) -> Tensor:
-        # One keV keeps the logarithm of an empty layer finite, as in CaloFlow (1e-8 of 100 GeV).
-        return torch.cat([e_inc[:, None].log10(), (e_layer + keV).log10()], dim=1)
 
 
 def _spline(config: ShowerShapeConfig) -> RationalQuadratic:

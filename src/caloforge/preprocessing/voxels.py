@@ -12,9 +12,11 @@ from caloforge.errors import ConfigError
 from caloforge.preprocessing.steps import Standardize, expit, layer_sums, logit
 from caloforge.units import keV
 
-__all__ = ["Encoding", "LogEnergies", "LogitShares", "VoxelStep", "voxel_step"]
+__all__ = ["AnyEncoding", "Encoding", "LogEnergies", "LogitShares", "Shares", "VoxelStep", "voxel_step"]
 
 Encoding = Literal["logit-share", "log-energy"]
+"""Encodings under which voxels have a density, as flows need it."""
+AnyEncoding = Literal["logit-share", "log-energy", "share"]
 
 _CENTRE, _WIDTH = 1.0, 0.25  # of the noise that stands for zero: decades below the threshold, decades
 
@@ -130,6 +132,29 @@ class LogitShares(VoxelStep):
 
 
 @final
+class Shares(VoxelStep):
+    """A voxel's share of its layer as it is, for models that need no density of voxels; no noise.
+
+    References:
+        J. C. Cresswell et al., CaloMan, arXiv:2211.15380
+    """
+
+    def dequantize(self, voxels: Float[Tensor, "B V"], generator: torch.Generator) -> Float[Tensor, "B V"]:
+        """Nothing is added."""
+        return voxels
+
+    def e_layer(self, voxels: Float[Tensor, "B V"], noisy: Float[Tensor, "B V"]) -> Float[Tensor, "B L"]:
+        """Sums."""
+        return self._sums(voxels)
+
+    def _features(self, noisy: Tensor) -> Tensor:
+        return noisy / self._sums(noisy).clamp_min(1e-30)[:, self.layer_of_voxel]
+
+    def _proportions(self, features: Tensor) -> Tensor:
+        return features.clamp(0.0, 1.0)
+
+
+@final
 class LogEnergies(VoxelStep):
     """Logarithm of the energy in units of the threshold; zeros become a hill of their own below it.
 
@@ -174,9 +199,11 @@ class LogEnergies(VoxelStep):
 
 
 def voxel_step(
-    encoding: Encoding, layer_sizes: Sequence[int], *, threshold: float, standardize: bool, alpha: float
+    encoding: AnyEncoding, layer_sizes: Sequence[int], *, threshold: float, standardize: bool, alpha: float
 ) -> VoxelStep:
     """The step of an encoding's name; ``alpha`` is the margin of the logit and used by that alone."""
     if encoding == "logit-share":
         return LogitShares(layer_sizes, threshold=threshold, standardize=standardize, alpha=alpha)
+    if encoding == "share":
+        return Shares(layer_sizes, threshold=threshold, standardize=standardize)
     return LogEnergies(layer_sizes, threshold=threshold, standardize=standardize)

@@ -89,9 +89,6 @@ def train(
         )
         # Range and ratios were fitted in float64 and stay so, whatever the weights are.
         model.fit_range(showers)
-        for stage in model.stages.values():
-            stage.fit(run.train_showers, seed=config.seed)
-        model.to(device)
         _all_stages(run)
     return model.eval()
 
@@ -101,7 +98,8 @@ def _all_stages(run: Run) -> None:
     names = list(run.model.stages)
     state = run.folder / STATE
     progress, groups = Progress(stage=names[0]), None
-    if state.exists():
+    resumed = state.exists()
+    if resumed:
         progress, groups = load_state(state)
         try:
             run.model.load_state_dict(groups["weights"])
@@ -110,7 +108,12 @@ def _all_stages(run: Run) -> None:
             raise CheckpointError(state, f"is of another model: {problem}") from err
     for name in names[names.index(progress.stage) :]:
         if name != progress.stage:
-            progress, groups = Progress(stage=name, history=progress.history), None
+            progress, groups, resumed = Progress(stage=name, history=progress.history), None, False
+        if not resumed:
+            # Only now: a stage may need what the stages before it have learned. Showers are on the CPU.
+            run.model.cpu()
+            run.model.stages[name].fit(run.train_showers, seed=run.config.seed)
+        run.model.to(run.device)
         _stage(run, name, progress, groups)
 
 

@@ -1,0 +1,203 @@
+"""How voxels scatter about a decoder's output: the last step of every autoencoder, and its loss.
+
+Shapes: B showers, L layers, V voxels, P parameters per voxel.
+"""
+
+import abc
+import math
+from collections.abc import Sequence
+from typing import Final, Literal, final
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn.functional import logsigmoid
+
+from caloforge.noise import ShowerNoise
+from caloforge.preprocessing import AnyEncoding, LogEnergies, Standardize, VoxelStep, voxel_step
+
+__all__ = ["GaussianFeatures", "HitsAndEnergies", "Likelihood", "VoxelLikelihood", "voxel_likelihood"]
+
+Likelihood = Literal["gaussian", "hits"]
+
+_EMPTY: Final = -3.0  # feature of a voxel that is not hit, in the logarithm of energy over threshold
+_WIDTHS: Final = (-5.0, 2.0)  # limits of the logarithm of a standardised width
+_HALF_LOG_2PI: Final = 0.5 * math.log(2 * math.pi)
+
+
+class VoxelLikelihood(nn.Module, abc.ABC):
+    """p(voxels | parameters), independent for each voxel; P parameters per voxel come from a network.
+
+    Args:
+        step: Between voxels in MeV and features.
+    """
+
+    n_params: int
+
+    def __init__(self, step: VoxelStep) -> None:
+        super().__init__()
+        self.step = step
+
+    @abc.abstractmethod
+    def fit(self, voxels: Float[Tensor, "n V"], *, peak: Float[Tensor, " V"], seed: int) -> None:
+        """Estimate what is kept, from voxels in MeV of the training split and each voxel's greatest energy."""
+
+    @abc.abstractmethod
+    def encode(
+        self, voxels: Float[Tensor, "B V"], generator: torch.Generator
+    ) -> tuple[Float[Tensor, "B V"], Float[Tensor, "B L"]]:
+        """Voxels in MeV to features, and the layer energies (MeV) that belong to them."""
+
+    @abc.abstractmethod
+    def as_input(self, x: Float[Tensor, "B V"]) -> Float[Tensor, "B V"]:
+        """Features as a network wants them."""
+
+    @abc.abstractmethod
+    def log_prob(self, x: Float[Tensor, "B V"], params: Float[Tensor, "B P V"]) -> Float[Tensor, " B"]:
+        """Logarithm of the density of features, summed over the voxels."""
+
+    @abc.abstractmethod
+    def mean(self, params: Float[Tensor, "B P V"]) -> Float[Tensor, "B V"]:
+        """The features expected, or of a hit: the point of the manifold."""
+
+    @abc.abstractmethod
+    def decode(
+        self, params: Float[Tensor, "B P V"], e_layer: Float[Tensor, "B L"], noise: ShowerNoise
+    ) -> Float[Tensor, "B V"]:
+        """Voxels in MeV that sum to the layer energies."""
+
+
+@final
+class GaussianFeatures(VoxelLikelihood):
+    """Features with one width for all, learned; what is generated is the mean, as in CaloMan."""
+
+    n_params = 1
+
+    def __init__(self, step: VoxelStep) -> None:
+        super().__init__(step)
+        self.log_width = nn.Parameter(torch.zeros(()))
+
+    def fit(self, voxels: Float[Tensor, "n V"], *, peak: Float[Tensor, " V"], seed: int) -> None:
+        """Scale of the features, if the step has one."""
+        self.step.fit(self.step.dequantize(voxels, torch.Generator().manual_seed(seed)), peak=peak)
+
+    def encode(
+        self, voxels: Float[Tensor, "B V"], generator: torch.Generator
+    ) -> tuple[Float[Tensor, "B V"], Float[Tensor, "B L"]]:
+        """Features with the step's noise."""
+        noisy = self.step.dequantize(voxels, generator)
+        return self.step.encode(noisy), self.step.e_layer(voxels, noisy)
+
+    def as_input(self, x: Float[Tensor, "B V"]) -> Float[Tensor, "B V"]:
+        """As they are."""
+        return x
+
+    def log_prob(self, x: Float[Tensor, "B V"], params: Float[Tensor, "B 1 V"]) -> Float[Tensor, " B"]:
+        """Normal, the same width everywhere."""
+        pull = (x - params[:, 0]) / self.log_width.exp()
+        return (-0.5 * pull.square() - self.log_width - _HALF_LOG_2PI).sum(1)
+
+    def mean(self, params: Float[Tensor, "B 1 V"]) -> Float[Tensor, "B V"]:
+        """The parameters themselves."""
+        return params[:, 0]
+
+    def decode(
+        self, params: Float[Tensor, "B 1 V"], e_layer: Float[Tensor, "B L"], noise: ShowerNoise
+    ) -> Float[Tensor, "B V"]:
+        """The mean; no noise."""
+        return self.step.decode(params[:, 0], e_layer)
+
+
+@final
+class HitsAndEnergies(VoxelLikelihood):
+    """Whether a voxel is hit, and the logarithm of its energy if so: normal, with a mean and a width of its own.
+
+    Three parameters per voxel: the log-odds of a hit relative to the training split's rate, mean and
+    logarithmic width relative to the spread of its hits. One random number per voxel gives both: what is left
+    of it above the probability of no hit is a quantile of the energy.
+    """
+
+    n_params = 3
+    log_odds: Tensor
+
+    def __init__(self, step: LogEnergies, n_voxels: int) -> None:
+        super().__init__(step)
+        self.register_buffer("log_odds", torch.zeros(n_voxels))
+        self.hits = Standardize(n_voxels)
+        self.all = Standardize(n_voxels)
+
+    def fit(self, voxels: Float[Tensor, "n V"], *, peak: Float[Tensor, " V"], seed: int) -> None:
+        """Rate of hits, mean and spread of their energies' logarithms, and of all features, per voxel."""
+        self.step.fit(voxels.clamp_min(self.step.threshold), peak=peak)
+        x = self._features(voxels)
+        self.all.fit(x)
+        hit = x >= 0
+        n_hits = hit.sum(0)
+        # Half a hit more and less: a voxel that always or never is hit has finite odds.
+        self.log_odds.copy_(((n_hits + 0.5) / (len(x) - n_hits + 0.5)).log())
+        mean = torch.where(hit, x, 0.0).sum(0) / n_hits.clamp_min(1)
+        variance = torch.where(hit, (x - mean).square(), 0.0).sum(0) / n_hits.clamp_min(1)
+        self.hits.mean.copy_(mean)
+        self.hits.std.copy_(torch.where(n_hits > 1, variance.sqrt().clamp_min(0.1), 1.0))
+
+    def encode(
+        self, voxels: Float[Tensor, "B V"], generator: torch.Generator
+    ) -> tuple[Float[Tensor, "B V"], Float[Tensor, "B L"]]:
+        """Logarithms of energy over threshold; what is not hit, at a place of its own. No noise is needed."""
+        return self._features(voxels), self.step.e_layer(voxels, voxels)
+
+    def as_input(self, x: Float[Tensor, "B V"]) -> Float[Tensor, "B V"]:
+        """To zero mean and unit width."""
+        return self.all.encode(x)
+
+    def log_prob(self, x: Float[Tensor, "B V"], params: Float[Tensor, "B 3 V"]) -> Float[Tensor, " B"]:
+        """Probability of no hit, or of a hit times the density of its logarithmic energy."""
+        odds, mean, log_width = self._unpack(params)
+        pull = (self.hits.encode(x) - mean) * (-log_width).exp()
+        energy = -0.5 * pull.square() - log_width - self.hits.std.log() - _HALF_LOG_2PI
+        return torch.where(x >= 0, logsigmoid(odds) + energy, logsigmoid(-odds)).sum(1)
+
+    def mean(self, params: Float[Tensor, "B 3 V"]) -> Float[Tensor, "B V"]:
+        """Mean logarithm of a hit's energy over the threshold."""
+        return self.hits.decode(params[:, 1])
+
+    def decode(
+        self, params: Float[Tensor, "B 3 V"], e_layer: Float[Tensor, "B L"], noise: ShowerNoise
+    ) -> Float[Tensor, "B V"]:
+        """Draw hits and energies."""
+        odds, mean, log_width = self._unpack(params)
+        u = noise.uniform(odds.shape[1]).to(odds.dtype)
+        miss = (-odds).sigmoid()
+        above = u - miss
+        tail = torch.finfo(u.dtype).eps
+        quantile = (above / (1 - miss).clamp_min(tail)).clamp(tail, 1 - tail)
+        normal = math.sqrt(2) * torch.erfinv(2 * quantile - 1)
+        hit = self.hits.decode(mean + log_width.exp() * normal)
+        # A layer with energy but without a hit gives it to the voxel that came closest: the brightest of the others.
+        return self.step.decode(torch.where(above > 0, hit, 10 * _EMPTY + above), e_layer)
+
+    def _features(self, voxels: Tensor) -> Tensor:
+        hit = voxels >= self.step.threshold
+        return torch.where(hit, (voxels.clamp_min(self.step.threshold) / self.step.threshold).log(), _EMPTY)
+
+    def _unpack(self, params: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        odds, mean, log_width = params.unbind(1)
+        return self.log_odds + odds, mean, log_width.clamp(*_WIDTHS)
+
+
+def voxel_likelihood(
+    likelihood: Likelihood,
+    encoding: AnyEncoding,
+    layer_sizes: Sequence[int],
+    *,
+    threshold: float,
+    standardize: bool,
+    alpha: float,
+) -> VoxelLikelihood:
+    """The likelihood of a name; ``hits`` has an encoding of its own."""
+    if likelihood == "hits":
+        return HitsAndEnergies(
+            LogEnergies(layer_sizes, threshold=threshold, standardize=False), sum(layer_sizes)
+        )
+    step = voxel_step(encoding, layer_sizes, threshold=threshold, standardize=standardize, alpha=alpha)
+    return GaussianFeatures(step)
