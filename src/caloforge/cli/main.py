@@ -10,6 +10,7 @@ from caloforge import __version__
 from caloforge.cli.compare import compare
 from caloforge.cli.convert import convert
 from caloforge.cli.demo import demo
+from caloforge.cli.dimension import dimension
 from caloforge.cli.evaluate import evaluate
 from caloforge.cli.generate import generate
 from caloforge.cli.geometry import geometry_app
@@ -92,7 +93,7 @@ def main() -> None:
     sys.exit(status)
 
 
-for _command in (demo, simulate, info, convert, train, generate, evaluate, compare, models):
+for _command in (demo, simulate, info, convert, train, generate, evaluate, compare, dimension, models):
     app.command()(_command)
 app.add_typer(geometry_app, name="geometry")
 
