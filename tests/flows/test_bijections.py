@@ -7,7 +7,15 @@ import torch
 from torch import nn
 
 from caloforge.errors import ConfigError
-from caloforge.flows import MADE, AutoregressiveSpline, Chain, Flow, Permutation, RationalQuadratic
+from caloforge.flows import (
+    MADE,
+    AutoregressiveSpline,
+    Chain,
+    CouplingSpline,
+    Flow,
+    Permutation,
+    RationalQuadratic,
+)
 from support.checks import check_bijection
 
 C = 2
@@ -22,6 +30,11 @@ def autoregressive(n_features: int = 5, **settings) -> AutoregressiveSpline:
         **({"hidden": 12, "depth": 1} | settings),
     )
     return AutoregressiveSpline(made, spline)
+
+
+def coupling(*moved: bool, **settings) -> CouplingSpline:
+    spline = RationalQuadratic(n_bins=4, bound=3.0, min_bin=1e-2, min_slope=1e-2)
+    return CouplingSpline(moved, n_context=C, spline=spline, **({"hidden": 12, "depth": 1} | settings))
 
 
 def stirred(bijection: nn.Module, *, seed: int = 0, width: float = 0.4) -> nn.Module:
@@ -42,6 +55,9 @@ BIJECTIONS = {
     "residual, depth 0": lambda: autoregressive(depth=0, residual=True),
     "fewer units than features": lambda: autoregressive(hidden=3),
     "one feature": lambda: autoregressive(1),
+    "coupling": lambda: coupling(True, False, True, False, False),
+    "coupling, two layers": lambda: coupling(False, True, True, False, True, depth=2),
+    "coupling, all moved": lambda: coupling(*5 * [True]),
     "permutation": lambda: Permutation([3, 0, 4, 1, 2]),
     "chain": lambda: Chain(
         [autoregressive(), Permutation([1, 2, 0, 4, 3]), autoregressive(residual=True), Permutation(range(5))]
@@ -180,3 +196,34 @@ def test_decode_undoes_the_flow():
     z, context = torch.randn(5, 5, dtype=torch.float64), torch.randn(5, C, dtype=torch.float64)
     torch.testing.assert_close(flow.bijection(flow.decode(z, context), context)[0], z)
     assert torch.equal(flow(z, context), flow.log_prob(z, context))
+
+
+def test_a_coupling_keeps_what_it_does_not_move():
+    bijection = stirred(coupling(True, False, True, False, False)).double()
+    x, context = torch.randn(6, 5, dtype=torch.float64), torch.randn(6, C, dtype=torch.float64)
+    z, _ = bijection(x, context)
+    assert torch.equal(z[:, [1, 3, 4]], x[:, [1, 3, 4]])
+    assert bool((z[:, [0, 2]] != x[:, [0, 2]]).all())
+
+
+def test_sizes_of_couplings_are_counted_without_building():
+    for moved, hidden, depth in (((True, False), 3, 1), ((True, True, False, True), 5, 3)):
+        count = CouplingSpline.count_parameters(
+            n_moved=sum(moved),
+            n_kept=len(moved) - sum(moved),
+            n_context=C,
+            n_params=11,
+            hidden=hidden,
+            depth=depth,
+        )
+        made = coupling(*moved, hidden=hidden, depth=depth)
+        assert count == sum(p.numel() for p in made.parameters())
+
+
+@pytest.mark.parametrize(
+    ("moved", "settings"),
+    [((False, False), {}), ((True, False), {"hidden": 0}), ((True,), {"depth": 0}), ((True,), {"dropout": 1.0})],
+)
+def test_couplings_that_make_no_sense(moved, settings):
+    with pytest.raises(ConfigError, match="A coupling needs"):
+        coupling(*moved, **settings)

@@ -26,11 +26,13 @@ from caloforge.training.state import load_state
 from support.tiny_runs import python, tiny_showers, train_tiny, write_inputs
 
 # 108 showers in batches of 5: 21 iterations an epoch, so a look at the loss (each 20th) falls within it.
-SETTINGS = tuple(
-    f"training.{stage}.{setting}"
-    for stage in ("energies", "shape")
-    for setting in ("epochs=2", "batch_size=5")
-)
+STAGES = {"caloflow": ("energies", "shape"), "caloman": ("energies", "manifold", "density")}
+SETTINGS = {
+    family: tuple(
+        f"training.{stage}.{setting}" for stage in stages for setting in ("epochs=2", "batch_size=5")
+    )
+    for family, stages in STAGES.items()
+}
 
 
 @pytest.fixture(autouse=True)
@@ -69,7 +71,7 @@ class Stop(BaseException):
     """Takes the place of a kill: nothing in the package catches it."""
 
 
-def train_until(folder, n_events, *, resume=False):
+def train_until(folder, n_events, *, family, resume=False):
     """Train until the n-th event; whether it was reached. Everything is saved as often as can be."""
     count = 0
 
@@ -80,34 +82,39 @@ def train_until(folder, n_events, *, resume=False):
             raise Stop
 
     try:
-        train_tiny(folder, *SETTINGS, save_seconds=0.0, resume=resume, on_event=stop)
+        train_tiny(
+            folder, *SETTINGS[family], family=family, save_seconds=0.0, resume=resume, on_event=stop
+        )
     except Stop:
         return True
     return False
 
 
-def test_interrupted_at_every_event(tmp_path):
+@pytest.mark.parametrize("family", STAGES)
+def test_interrupted_at_every_event(family, tmp_path):
     """Three events an epoch: within it, after its last iteration, at its end."""
-    train_tiny(tmp_path / "whole", *SETTINGS)
+    train_tiny(tmp_path / "whole", *SETTINGS[family], family=family)
     points = set()
     folder = tmp_path / "pieces"
     # Each piece repeats the event of the one before and goes one further.
-    stopped = train_until(folder, 2)
+    stopped = train_until(folder, 2, family=family)
     while stopped:
         progress = load_state(folder / STATE)[0]
         points.add((progress.stage, progress.epoch, progress.epoch_iterations))
-        stopped = train_until(folder, 2, resume=True)
-    within = {(stage, epoch, k) for stage in ("energies", "shape") for epoch in (0, 1) for k in (20, 21)}
-    assert len(points & within) >= 4, points
+        stopped = train_until(folder, 2, family=family, resume=True)
+    within = {(stage, epoch, k) for stage in STAGES[family] for epoch in (0, 1) for k in (20, 21)}
+    assert len(points & within) >= 2 * len(STAGES[family]), points
+    assert {stage for stage, _, _ in points} == set(STAGES[family])
     check_same(folder, tmp_path / "whole")
 
 
-def test_resuming_a_finished_run_changes_nothing(tmp_path):
+@pytest.mark.parametrize("family", STAGES)
+def test_resuming_a_finished_run_changes_nothing(family, tmp_path):
     folder = tmp_path / "run"
-    train_tiny(folder, *SETTINGS)
+    train_tiny(folder, *SETTINGS[family], family=family)
     before = {name: (folder / name).read_bytes() for name in (BEST, LAST, METRICS, STATE)}
     events = []
-    train_tiny(folder, *SETTINGS, resume=True, on_event=events.append)
+    train_tiny(folder, *SETTINGS[family], family=family, resume=True, on_event=events.append)
     assert not events
     assert {name: (folder / name).read_bytes() for name in before} == before
 

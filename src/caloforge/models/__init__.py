@@ -11,7 +11,7 @@ from caloforge.errors import ConfigError, UnknownNameError
 from caloforge.geometry import Geometry
 from caloforge.models.base import Batch, ShowerModel, Stage
 
-__all__ = ["FAMILIES", "MAX_PARAMETERS", "Batch", "ShowerModel", "Stage", "build_model"]
+__all__ = ["FAMILIES", "MAX_PARAMETERS", "Batch", "ShowerModel", "Stage", "build_model", "family_class"]
 
 FAMILIES: Final = {
     "caloflow": "caloforge.models.caloflow:CaloFlow",
@@ -21,6 +21,19 @@ FAMILIES: Final = {
 
 MAX_PARAMETERS: Final = 2_000_000_000
 """More are taken for a mistake: 8 GB of float32 weights, and four times as much while training."""
+
+
+def family_class(family: str) -> type[ShowerModel]:
+    """The class of a family.
+
+    Raises:
+        UnknownNameError: No such family.
+    """
+    if family not in FAMILIES:
+        raise UnknownNameError("model family", family, FAMILIES)
+    module, _, name = FAMILIES[family].partition(":")
+    model_class: type[ShowerModel] = getattr(importlib.import_module(module), name)
+    return model_class
 
 
 def build_model(
@@ -38,10 +51,7 @@ def build_model(
         UnknownNameError: No such family, or a setting that it does not have.
         ConfigError: A value that makes no sense, or a model that is too large.
     """
-    if family not in FAMILIES:
-        raise UnknownNameError("model family", family, FAMILIES)
-    module, _, name = FAMILIES[family].partition(":")
-    model_class: type[ShowerModel] = getattr(importlib.import_module(module), name)
+    model_class = family_class(family)
     n_parameters = model_class.count_parameters(settings, geometry)
     if n_parameters > max_parameters:
         raise ConfigError(

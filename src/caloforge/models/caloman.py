@@ -20,7 +20,7 @@ from caloforge.config import from_mapping, to_mapping
 from caloforge.geometry import Geometry
 from caloforge.models.base import ShowerModel, Stage
 from caloforge.models.layer_energies import LayerEnergies, LayerEnergiesConfig
-from caloforge.models.manifold import Manifold, ManifoldConfig
+from caloforge.models.manifold import Manifold, ManifoldConfig, check_latent, estimated_latent
 from caloforge.models.manifold_density import ManifoldDensity, ManifoldDensityConfig
 from caloforge.noise import ShowerNoise
 from caloforge.showers import Showers
@@ -58,6 +58,16 @@ class CaloMan(ShowerModel):
         return cls(geometry, from_mapping(CaloManConfig, settings, where="model"))
 
     @classmethod
+    def complete(cls, settings: Mapping[str, Any], showers: Showers, *, seed: int) -> dict[str, Any]:
+        """The number of coordinates, if it is open: the dimension of the training showers, rounded up."""
+        config = from_mapping(CaloManConfig, settings, where="model")
+        if (latent := config.manifold.latent) is not None:
+            check_latent(latent, showers)
+            return dict(settings)
+        latent = estimated_latent(showers, threshold=config.manifold.threshold, seed=seed)
+        return {**settings, "manifold": {**settings.get("manifold", {}), "latent": latent}}
+
+    @classmethod
     def count_parameters(cls, settings: Mapping[str, Any], geometry: Geometry) -> int:
         """All parts' sizes, from the settings alone."""
         config = from_mapping(CaloManConfig, settings, where="model")
@@ -84,3 +94,30 @@ class CaloMan(ShowerModel):
         normal = noise.normal(self.manifold.n_latent)
         z = self.density.decode(normal, self.manifold.context(e_layer, e_inc))
         return self.manifold.decode(z, e_layer, e_inc, noise)
+
+    def log_density(self, showers: Showers, *, volume: bool = False) -> Float[Tensor, " n"]:
+        r"""Logarithm of the density at the coordinates of showers, given their energies.
+
+        Of the coordinates z that the encoder gives them, its mean if it scatters, :math:`\log p(z | E_{layer}, E_{inc})`.
+        With ``volume``, per volume of the manifold in the space of the decoder's features,
+
+        .. math:: \log p(x | E_{layer}, E_{inc}) = \log p(z | \dots) - \frac{1}{2} \log \det J^T J,
+            \quad J = \partial x / \partial z
+
+        which is a density wherever the decoder's mean has full rank, and infinite where it has not: where some
+        coordinates move nothing.
+
+        Args:
+            showers: Of this calorimeter.
+            volume: Divide by the volume element.
+        """
+        self.geometry.require_same_voxels(showers.geometry, mine="The model", theirs="the sample")
+        manifold = self.manifold
+        with torch.no_grad():
+            rows = manifold.rows(showers)
+            generator = torch.Generator(rows["voxels"].device).manual_seed(0)
+            x, e_layer = manifold.likelihood.encode(rows["voxels"], generator)
+            context = manifold.context(e_layer, rows["e_inc"])
+            z, _ = manifold.encode(x, context)
+            log_density = self.density.log_prob(z, context)
+            return log_density - manifold.log_volume(z, context) if volume else log_density

@@ -21,19 +21,21 @@ from torch import Tensor, nn
 
 from caloforge.errors import ConfigError
 from caloforge.geometry import Geometry
+from caloforge.intrinsic_dimension import intrinsic_dimension
 from caloforge.models.base import Batch, Stage
 from caloforge.models.conditions import log_energies, mirrored
 from caloforge.models.limits import check_at_least, check_between
 from caloforge.models.voxel_likelihood import Likelihood, voxel_likelihood
 from caloforge.noise import ShowerNoise
-from caloforge.preprocessing import AnyEncoding, Standardize, voxel_symmetries
+from caloforge.preprocessing import AnyEncoding, Shares, Standardize, voxel_symmetries
 from caloforge.seeding import derive_seed
 from caloforge.showers import Showers
 from caloforge.units import keV
 
-__all__ = ["Manifold", "ManifoldConfig", "mmd"]
+__all__ = ["Manifold", "ManifoldConfig", "check_latent", "estimated_latent", "mmd"]
 
 _N_FIT = 20_000  # showers that scales are estimated from: enough for 0.7 % on every width
+_N_ESTIMATE, _N_QUERIES, _NEIGHBOURS = 50_000, 5_000, 10  # for the number of coordinates
 _LOG_VARIANCES = (-12.0, 4.0)
 _MMD_SCALES = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 
@@ -55,6 +57,9 @@ class ManifoldConfig:
     """Dropout of the encoder's hidden units while training."""
     beta: float = 1.0
     """Weight of what draws the coordinates to a normal distribution; not used by a plain autoencoder."""
+    encoder_input: Literal["features", "surprise"] = "features"
+    """What the encoder sees of voxels: ``features`` as they are, or ``surprise``: how they differ, in widths, from
+    what the decoder expects at coordinates of zero, so at these energies if it is conditioned on them."""
     condition_encoder: bool = False
     """Show incident and layer energies to the encoder."""
     condition_decoder: bool = False
@@ -139,7 +144,7 @@ class Manifold(Stage):
 
     def fit(self, showers: Showers, *, seed: int) -> None:
         """Estimate the scales of energies and voxels."""
-        rows = self.rows(showers[:: -(-len(showers) // _N_FIT)])  # from all over the file: it may be sorted
+        rows = self.rows(showers[_spread(len(showers), _N_FIT)])
         seed = derive_seed(seed, "manifold", "fit")
         generator = torch.Generator().manual_seed(seed)
         voxels = mirrored(rows["voxels"], self.symmetries, generator)
@@ -185,7 +190,12 @@ class Manifold(Stage):
         self, x: Float[Tensor, "B V"], context: Float[Tensor, "B C"]
     ) -> tuple[Float[Tensor, "B Z"], Float[Tensor, "B Z"]]:
         """Mean and logarithmic variance of the coordinates; the variance is no more than a limit if not variational."""
-        h = self.likelihood.as_input(x)
+        if self.config.encoder_input == "surprise":
+            with torch.no_grad():
+                expected = self.params(x.new_zeros(len(x), self.n_latent), context)
+                h = self.likelihood.surprise(x, expected)
+        else:
+            h = self.likelihood.as_input(x)
         if self.config.condition_encoder:
             h = torch.cat([h, context], dim=1)
         mean, log_variance = self.encoder(h).split(self.n_latent, dim=1) if self._random else (self.encoder(h), None)
@@ -209,6 +219,26 @@ class Manifold(Stage):
         params = self.params(z.to(self._dtype), self.context(e_layer, e_inc))
         return self.likelihood.decode(params, e_layer, noise)
 
+    def log_volume(self, z: Float[Tensor, "B Z"], context: Float[Tensor, "B C"]) -> Float[Tensor, " B"]:
+        """Logarithm of the volume on the manifold per volume of coordinates; -inf where the rank is not full.
+
+        The derivative is carried along by hand: the decoder has few kinds of layers, and all columns go at once.
+        """
+        h = torch.cat([z, context], dim=1) if self.config.condition_decoder else z
+        columns = torch.eye(h.shape[1], self.n_latent, dtype=z.dtype, device=z.device).expand(len(z), -1, -1)
+        for layer in self.decoder:
+            if isinstance(layer, nn.Linear):
+                columns = layer.weight @ columns
+            else:
+                gate = h.sigmoid()
+                columns = (gate * (1 + h * (1 - gate)))[..., None] * columns
+            h = layer(h)
+        params = columns.mT.reshape(-1, self.likelihood.n_params, self.n_voxels)
+        # The point is an affine function of the parameters, so differences of it are its derivative.
+        change = self.likelihood.mean(params) - self.likelihood.mean(torch.zeros_like(params))
+        rows = change.view(len(z), self.n_latent, self.n_voxels).double()
+        return 0.5 * torch.linalg.slogdet(rows @ rows.mT).logabsdet
+
     @property
     def _random(self) -> bool:
         return self.config.kind == "vae"
@@ -216,6 +246,39 @@ class Manifold(Stage):
     @property
     def _dtype(self) -> torch.dtype:
         return next(self.parameters()).dtype
+
+
+def estimated_latent(showers: Showers, *, threshold: float, seed: int) -> int:
+    """Coordinates that showers need: their intrinsic dimension, rounded up.
+
+    As in the paper by 10 neighbours, in voxels normalised to their layer's energy; the same number as
+    ``caloforge dimension`` gives for all showers, but for its draw of them.
+
+    Raises:
+        ValueRangeError: Too few different showers.
+    """
+    shares = Shares([layer.n_voxels for layer in showers.geometry.layers], threshold=threshold, standardize=False)
+    voxels = torch.from_numpy(showers.above(threshold).voxels).float()
+    points = shares.encode(voxels[_spread(len(voxels), _N_ESTIMATE)]).numpy()
+    estimate = intrinsic_dimension(points, (_NEIGHBOURS,), max_queries=_N_QUERIES, seed=seed)[0]
+    return min(max(1, math.ceil(estimate.dimension)), showers.geometry.n_voxels)
+
+
+def check_latent(latent: int, showers: Showers) -> None:
+    """Raise :class:`ConfigError` if there are more coordinates than the showers can have dimensions."""
+    voxels = showers.voxels
+    n_moving = int((voxels.min(axis=0) != voxels.max(axis=0)).sum()) if len(showers) else 0
+    if latent > (most := min(n_moving, len(showers) - 1)):
+        raise ConfigError(
+            f"model.manifold.latent = {latent}, but the {len(showers)} training showers can have at most {most} "
+            f"dimensions ({n_moving} of their {showers.geometry.n_voxels} voxels are not the same in all); choose a "
+            "smaller number, or leave it out to have it estimated."
+        )
+
+
+def _spread(n: int, at_most: int) -> slice:
+    """About so many rows, from all over a file that may be sorted."""
+    return slice(None, None, -(-n // at_most) if n else 1)
 
 
 def mmd(points: Float[Tensor, "B Z"], normal: Float[Tensor, "B Z"]) -> Float[Tensor, " B"]:
@@ -242,7 +305,7 @@ def _sizes(geometry: Geometry, config: ManifoldConfig) -> dict[str, list[int]]:
     hidden = config.depth * [config.hidden]
     return {
         "encoder": [
-            geometry.n_voxels + config.condition_encoder * n_context,
+            (2 if config.likelihood == "hits" else 1) * geometry.n_voxels + config.condition_encoder * n_context,
             *hidden,
             latent * (2 if config.kind == "vae" else 1),
         ],

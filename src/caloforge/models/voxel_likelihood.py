@@ -20,7 +20,11 @@ __all__ = ["GaussianFeatures", "HitsAndEnergies", "Likelihood", "VoxelLikelihood
 
 Likelihood = Literal["gaussian", "hits"]
 
-_EMPTY: Final = -3.0  # feature of a voxel that is not hit, in the logarithm of energy over threshold
+_NOT_HIT: Final = 1.0  # feature of a voxel that is not hit; those of hits, logarithms of shares, are not positive
+_NEVER_HIT: Final = -5.0  # mean logarithmic share of a voxel without a hit in training
+_MISSED: Final = -30.0  # logarithm of energy over threshold of a voxel that is not hit
+_RATE_FLOOR: Final = 1e-2  # keeps rare hits from outshouting all else
+_MAX_PULL: Final = 5.0
 _WIDTHS: Final = (-5.0, 2.0)  # limits of the logarithm of a standardised width
 _HALF_LOG_2PI: Final = 0.5 * math.log(2 * math.pi)
 
@@ -49,8 +53,12 @@ class VoxelLikelihood(nn.Module, abc.ABC):
         """Voxels in MeV to features, and the layer energies (MeV) that belong to them."""
 
     @abc.abstractmethod
-    def as_input(self, x: Float[Tensor, "B V"]) -> Float[Tensor, "B V"]:
-        """Features as a network wants them."""
+    def as_input(self, x: Float[Tensor, "B V"]) -> Float[Tensor, "B I"]:
+        """Features as an encoder wants them; I numbers, V or twice as many."""
+
+    @abc.abstractmethod
+    def surprise(self, x: Float[Tensor, "B V"], params: Float[Tensor, "B P V"]) -> Float[Tensor, "B I"]:
+        """The same, relative to what the parameters expect."""
 
     @abc.abstractmethod
     def log_prob(self, x: Float[Tensor, "B V"], params: Float[Tensor, "B P V"]) -> Float[Tensor, " B"]:
@@ -92,6 +100,10 @@ class GaussianFeatures(VoxelLikelihood):
         """As they are."""
         return x
 
+    def surprise(self, x: Float[Tensor, "B V"], params: Float[Tensor, "B 1 V"]) -> Float[Tensor, "B V"]:
+        """By how many widths they are off."""
+        return (x - params[:, 0]) / self.log_width.exp()
+
     def log_prob(self, x: Float[Tensor, "B V"], params: Float[Tensor, "B 1 V"]) -> Float[Tensor, " B"]:
         """Normal, the same width everywhere."""
         pull = (x - params[:, 0]) / self.log_width.exp()
@@ -113,8 +125,8 @@ class HitsAndEnergies(VoxelLikelihood):
     """Whether a voxel is hit, and the logarithm of its energy if so: normal, with a mean and a width of its own.
 
     Three parameters per voxel: the log-odds of a hit relative to the training split's rate, mean and
-    logarithmic width relative to the spread of its hits. One random number per voxel gives both: what is left
-    of it above the probability of no hit is a quantile of the energy.
+    logarithmic width of the share of the layer's energy, relative to the spread of its hits. One random number
+    per voxel gives both: what is left of it above the probability of no hit is a quantile of the energy.
     """
 
     n_params = 3
@@ -124,41 +136,48 @@ class HitsAndEnergies(VoxelLikelihood):
         super().__init__(step)
         self.register_buffer("log_odds", torch.zeros(n_voxels))
         self.hits = Standardize(n_voxels)
-        self.all = Standardize(n_voxels)
 
     def fit(self, voxels: Float[Tensor, "n V"], *, peak: Float[Tensor, " V"], seed: int) -> None:
-        """Rate of hits, mean and spread of their energies' logarithms, and of all features, per voxel."""
+        """Rate of hits, and mean and spread of their shares' logarithms, per voxel."""
         self.step.fit(voxels.clamp_min(self.step.threshold), peak=peak)
         x = self._features(voxels)
-        self.all.fit(x)
-        hit = x >= 0
+        hit = x <= 0
         n_hits = hit.sum(0)
         # Half a hit more and less: a voxel that always or never is hit has finite odds.
         self.log_odds.copy_(((n_hits + 0.5) / (len(x) - n_hits + 0.5)).log())
         mean = torch.where(hit, x, 0.0).sum(0) / n_hits.clamp_min(1)
         variance = torch.where(hit, (x - mean).square(), 0.0).sum(0) / n_hits.clamp_min(1)
-        self.hits.mean.copy_(mean)
+        self.hits.mean.copy_(torch.where(n_hits > 0, mean, _NEVER_HIT))
         self.hits.std.copy_(torch.where(n_hits > 1, variance.sqrt().clamp_min(0.1), 1.0))
 
     def encode(
         self, voxels: Float[Tensor, "B V"], generator: torch.Generator
     ) -> tuple[Float[Tensor, "B V"], Float[Tensor, "B L"]]:
-        """Logarithms of energy over threshold; what is not hit, at a place of its own. No noise is needed."""
+        """Logarithms of the share of the layer; what is not hit is positive. No noise is needed."""
         return self._features(voxels), self.step.e_layer(voxels, voxels)
 
-    def as_input(self, x: Float[Tensor, "B V"]) -> Float[Tensor, "B V"]:
-        """To zero mean and unit width."""
-        return self.all.encode(x)
+    def as_input(self, x: Float[Tensor, "B V"]) -> Float[Tensor, "B 2*V"]:
+        """Hits as 0 or 1, and standardised energies of hits."""
+        hit = x <= 0
+        return torch.cat([hit.to(x.dtype), torch.where(hit, self.hits.encode(x), 0.0)], dim=1)
+
+    def surprise(self, x: Float[Tensor, "B V"], params: Float[Tensor, "B 3 V"]) -> Float[Tensor, "B 2*V"]:
+        """Hits less their probability, and by how many widths energies of hits are off."""
+        odds, mean, log_width = self._unpack(params)
+        hit, p = x <= 0, odds.sigmoid()
+        pull = (self.hits.encode(x) - mean) * (-log_width).exp()
+        rate = (hit.to(x.dtype) - p) / (p * (1 - p) + _RATE_FLOOR).sqrt()
+        return torch.cat([rate, torch.where(hit, pull, 0.0)], dim=1).clamp(-_MAX_PULL, _MAX_PULL)
 
     def log_prob(self, x: Float[Tensor, "B V"], params: Float[Tensor, "B 3 V"]) -> Float[Tensor, " B"]:
-        """Probability of no hit, or of a hit times the density of its logarithmic energy."""
+        """Probability of no hit, or of a hit times the density of its logarithmic share."""
         odds, mean, log_width = self._unpack(params)
         pull = (self.hits.encode(x) - mean) * (-log_width).exp()
         energy = -0.5 * pull.square() - log_width - self.hits.std.log() - _HALF_LOG_2PI
-        return torch.where(x >= 0, logsigmoid(odds) + energy, logsigmoid(-odds)).sum(1)
+        return torch.where(x <= 0, logsigmoid(odds) + energy, logsigmoid(-odds)).sum(1)
 
     def mean(self, params: Float[Tensor, "B 3 V"]) -> Float[Tensor, "B V"]:
-        """Mean logarithm of a hit's energy over the threshold."""
+        """Mean logarithm of a hit's share of its layer."""
         return self.hits.decode(params[:, 1])
 
     def decode(
@@ -172,13 +191,17 @@ class HitsAndEnergies(VoxelLikelihood):
         tail = torch.finfo(u.dtype).eps
         quantile = (above / (1 - miss).clamp_min(tail)).clamp(tail, 1 - tail)
         normal = math.sqrt(2) * torch.erfinv(2 * quantile - 1)
-        hit = self.hits.decode(mean + log_width.exp() * normal)
+        scale = (e_layer.to(odds.dtype).clamp_min(self.step.threshold) / self.step.threshold).log()
+        share = self.hits.decode(mean + log_width.exp() * normal)
+        hit = share + scale[:, self.step.layer_of_voxel]
         # A layer with energy but without a hit gives it to the voxel that came closest: the brightest of the others.
-        return self.step.decode(torch.where(above > 0, hit, 10 * _EMPTY + above), e_layer)
+        return self.step.decode(torch.where(above > 0, hit, _MISSED + above), e_layer)
 
     def _features(self, voxels: Tensor) -> Tensor:
-        hit = voxels >= self.step.threshold
-        return torch.where(hit, (voxels.clamp_min(self.step.threshold) / self.step.threshold).log(), _EMPTY)
+        sums = self.step.e_layer(voxels, voxels).clamp_min(self.step.threshold)
+        shares = voxels.clamp_min(self.step.threshold) / sums[:, self.step.layer_of_voxel]
+        # Rounding may lift the share of a layer's only voxel over 1.
+        return torch.where(voxels >= self.step.threshold, shares.log().clamp_max(0.0), _NOT_HIT)
 
     def _unpack(self, params: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         odds, mean, log_width = params.unbind(1)

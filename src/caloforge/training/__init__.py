@@ -2,7 +2,7 @@
 
 from caloforge.training.config import RunConfig, StageConfig
 from caloforge.training.loop import BEST, LAST, METRICS, STATE, TrainingEvent
-from caloforge.training.run import RUN, DataFacts, check_folder, initial_model, start_or_resume
+from caloforge.training.run import RUN, DataFacts, check_folder, complete_config, initial_model, start_or_resume
 from caloforge.training.state import EpochRecord
 from caloforge.training.trainer import split_showers, train
 
@@ -18,6 +18,7 @@ __all__ = [
     "StageConfig",
     "TrainingEvent",
     "check_folder",
+    "complete_config",
     "initial_model",
     "split_showers",
     "start_or_resume",
