@@ -152,6 +152,7 @@ def test_what_is_drawn_follows_its_own_likelihood():
     likelihood.hits.mean.fill_(-1.0)
     likelihood.hits.std.fill_(0.5)
     likelihood.step.brightest.fill_(30.0)
+    likelihood.raw_power.data.fill_(-7.0)  # nearly a logarithm, so nothing is cut off below
     params = torch.tensor([math.log(0.3 / 0.7), 0.4, math.log(0.6)]).view(1, 3, 1).expand(n, -1, -1)
     taken = {}
 
@@ -161,13 +162,13 @@ def test_what_is_drawn_follows_its_own_likelihood():
 
     likelihood.step.decode = step
     likelihood.decode(params, torch.full((n, 1), 10.0), ShowerNoise(1, 0, n))
-    x = taken["x"] - math.log(10.0 / 1e-3)
     hit = taken["x"] > 0
+    x, _ = likelihood._bent(taken["x"] - math.log(10.0 / 1e-3))
     rate = hit.double().mean()
     assert abs(rate - 0.3) < 5 * math.sqrt(0.21 / n)
-    hits = x[hit].double()
-    assert abs(hits.mean() - (-1.0 + 0.5 * 0.4)) < 5 * 0.3 / math.sqrt(len(hits))
-    assert abs(hits.std() - 0.3) < 5 * 0.3 / math.sqrt(2 * len(hits))
+    hits = x[hit].detach().double()
+    assert abs(hits.mean() - 0.4) < 5 * 0.6 / math.sqrt(len(hits))
+    assert abs(hits.std() - 0.6) < 5 * 0.6 / math.sqrt(2 * len(hits))
 
 
 def test_hits_have_a_normalised_density():
@@ -178,11 +179,13 @@ def test_hits_have_a_normalised_density():
     params = torch.zeros(1, 3, 2).expand(len(grid), -1, -1)
     # Of the first voxel alone, next to a second one that stays the same.
     x = torch.stack([grid, torch.full_like(grid, -4.0)], dim=1)
-    second = math.log(torch.tensor(5.0).sigmoid()) - 0.5 * math.log(2 * math.pi)
-    hit = torch.trapezoid((likelihood.log_prob(x, params) - second).exp(), grid)
-    miss = (likelihood.log_prob(torch.tensor([[1.0, -4.0]]), params[:1]) - second).exp()
-    assert float(hit + miss) == pytest.approx(1, abs=1e-3)
-    assert float(miss) == pytest.approx(1 - 1 / (1 + math.exp(-0.3)), abs=1e-5)
+    for power in (1e-3, 1 / 3, 0.5):
+        likelihood.raw_power.data.fill_(math.log(power / (1 - power)))
+        with torch.no_grad():
+            missed = likelihood.log_prob(torch.tensor([[1.0, -4.0]]), params[:1])
+            second = missed - math.log(1 - 1 / (1 + math.exp(-0.3)))
+            hit = torch.trapezoid((likelihood.log_prob(x, params) - second).exp(), grid)
+        assert float(hit) == pytest.approx(1 / (1 + math.exp(-0.3)), abs=1e-3)
 
 
 def test_a_layer_without_a_drawn_hit_keeps_its_energy_in_one_voxel():

@@ -140,7 +140,8 @@ class Manifold(Stage):
     def count_parameters(geometry: Geometry, config: ManifoldConfig) -> int:
         """Parameters of such an autoencoder, without building it."""
         layers = [pair for sizes in _sizes(geometry, config).values() for pair in zip(sizes, sizes[1:], strict=False)]
-        return sum((a + 1) * b for a, b in layers) + (config.likelihood == "gaussian")
+        likelihood = 1 if config.likelihood == "gaussian" else geometry.n_voxels
+        return sum((a + 1) * b for a, b in layers) + likelihood
 
     def fit(self, showers: Showers, *, seed: int) -> None:
         """Estimate the scales of energies and voxels."""

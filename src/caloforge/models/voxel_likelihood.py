@@ -23,6 +23,7 @@ Likelihood = Literal["gaussian", "hits"]
 _NOT_HIT: Final = 1.0  # feature of a voxel that is not hit; those of hits, logarithms of shares, are not positive
 _NEVER_HIT: Final = -5.0  # mean logarithmic share of a voxel without a hit in training
 _MISSED: Final = -30.0  # logarithm of energy over threshold of a voxel that is not hit
+_LEAST: Final = 1e-6  # of a power of a share
 _RATE_FLOOR: Final = 1e-2  # keeps rare hits from outshouting all else
 _MAX_PULL: Final = 5.0
 _WIDTHS: Final = (-5.0, 2.0)  # limits of the logarithm of a standardised width
@@ -122,11 +123,23 @@ class GaussianFeatures(VoxelLikelihood):
 
 @final
 class HitsAndEnergies(VoxelLikelihood):
-    """Whether a voxel is hit, and the logarithm of its energy if so: normal, with a mean and a width of its own.
+    r"""Whether a voxel is hit, and a power of its energy if so: normal, with a mean and a width of its own.
 
-    Three parameters per voxel: the log-odds of a hit relative to the training split's rate, mean and
-    logarithmic width of the share of the layer's energy, relative to the spread of its hits. One random number
-    per voxel gives both: what is left of it above the probability of no hit is a quantile of the energy.
+    Of a hit's share s of its layer's energy, relative to the geometric mean m and the logarithmic spread d of the
+    training hits of the voxel,
+
+    .. math:: t = \frac{(s / m)^p - 1}{p d}
+
+    is normal above its least value -1/(pd), with a power p between 0 and 1 that is learned for every voxel. A power of 0 is the logarithm, whose
+    normal distribution has too many bright hits where few particles deposit; 1/3 makes normal what is a sum
+    of few deposits (a gamma distribution, after Wilson and Hilferty), and any power does where the spread is small.
+
+    Three parameters per voxel: the log-odds of a hit relative to the training split's rate, mean and logarithmic
+    width of t. One random number per voxel gives both: what is left of it above the probability of no hit is a
+    quantile of the energy.
+
+    References:
+        G. E. P. Box, D. R. Cox, J. R. Stat. Soc. B 26 (1964) 211; E. B. Wilson, M. M. Hilferty, PNAS 17 (1931) 684
     """
 
     n_params = 3
@@ -136,6 +149,7 @@ class HitsAndEnergies(VoxelLikelihood):
         super().__init__(step)
         self.register_buffer("log_odds", torch.zeros(n_voxels))
         self.hits = Standardize(n_voxels)
+        self.raw_power = nn.Parameter(torch.full((n_voxels,), math.log(1 / 2)))  # a third
 
     def fit(self, voxels: Float[Tensor, "n V"], *, peak: Float[Tensor, " V"], seed: int) -> None:
         """Rate of hits, and mean and spread of their shares' logarithms, per voxel."""
@@ -159,26 +173,28 @@ class HitsAndEnergies(VoxelLikelihood):
     def as_input(self, x: Float[Tensor, "B V"]) -> Float[Tensor, "B 2*V"]:
         """Hits as 0 or 1, and standardised energies of hits."""
         hit = x <= 0
-        return torch.cat([hit.to(x.dtype), torch.where(hit, self.hits.encode(x), 0.0)], dim=1)
+        return torch.cat([hit.to(x.dtype), torch.where(hit, self._bent(x)[0], 0.0)], dim=1)
 
     def surprise(self, x: Float[Tensor, "B V"], params: Float[Tensor, "B 3 V"]) -> Float[Tensor, "B 2*V"]:
         """Hits less their probability, and by how many widths energies of hits are off."""
         odds, mean, log_width = self._unpack(params)
         hit, p = x <= 0, odds.sigmoid()
-        pull = (self.hits.encode(x) - mean) * (-log_width).exp()
+        pull = (self._bent(x)[0] - mean) * (-log_width).exp()
         rate = (hit.to(x.dtype) - p) / (p * (1 - p) + _RATE_FLOOR).sqrt()
         return torch.cat([rate, torch.where(hit, pull, 0.0)], dim=1).clamp(-_MAX_PULL, _MAX_PULL)
 
     def log_prob(self, x: Float[Tensor, "B V"], params: Float[Tensor, "B 3 V"]) -> Float[Tensor, " B"]:
         """Probability of no hit, or of a hit times the density of its logarithmic share."""
         odds, mean, log_width = self._unpack(params)
-        pull = (self.hits.encode(x) - mean) * (-log_width).exp()
-        energy = -0.5 * pull.square() - log_width - self.hits.std.log() - _HALF_LOG_2PI
+        t, log_slope = self._bent(x)
+        narrow = (-log_width).exp()
+        energy = -0.5 * ((t - mean) * narrow).square() - log_width + log_slope - _HALF_LOG_2PI
+        energy = energy - torch.special.log_ndtr((mean - self._least) * narrow)
         return torch.where(x <= 0, logsigmoid(odds) + energy, logsigmoid(-odds)).sum(1)
 
     def mean(self, params: Float[Tensor, "B 3 V"]) -> Float[Tensor, "B V"]:
-        """Mean logarithm of a hit's share of its layer."""
-        return self.hits.decode(params[:, 1])
+        """The power of a hit's share that is expected, in the units of its normal distribution."""
+        return params[:, 1]
 
     def decode(
         self, params: Float[Tensor, "B 3 V"], e_layer: Float[Tensor, "B L"], noise: ShowerNoise
@@ -189,13 +205,29 @@ class HitsAndEnergies(VoxelLikelihood):
         miss = (-odds).sigmoid()
         above = u - miss
         tail = torch.finfo(u.dtype).eps
-        quantile = (above / (1 - miss).clamp_min(tail)).clamp(tail, 1 - tail)
+        below = torch.special.ndtr((self._least - mean) * (-log_width).exp())
+        quantile = (below + (1 - below) * above / (1 - miss).clamp_min(tail)).clamp(tail, 1 - tail)
         normal = math.sqrt(2) * torch.erfinv(2 * quantile - 1)
         scale = (e_layer.to(odds.dtype).clamp_min(self.step.threshold) / self.step.threshold).log()
-        share = self.hits.decode(mean + log_width.exp() * normal)
-        hit = share + scale[:, self.step.layer_of_voxel]
+        hit = self._unbent(mean + log_width.exp() * normal) + scale[:, self.step.layer_of_voxel]
         # A layer with energy but without a hit gives it to the voxel that came closest: the brightest of the others.
         return self.step.decode(torch.where(above > 0, hit, _MISSED + above), e_layer)
+
+    def _bent(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Logarithmic shares to t, and the logarithm of the slope."""
+        power = self.raw_power.sigmoid()
+        bent = power * (x - self.hits.mean)
+        return bent.expm1() / (power * self.hits.std), bent - self.hits.std.log()
+
+    def _unbent(self, t: Tensor) -> Tensor:
+        power = self.raw_power.sigmoid()
+        # By rounding, a number may lie below the least one.
+        return (1 + power * self.hits.std * t).clamp_min(_LEAST).log() / power + self.hits.mean
+
+    @property
+    def _least(self) -> Tensor:
+        """The t of no energy at all."""
+        return -1 / (self.raw_power.sigmoid() * self.hits.std)
 
     def _features(self, voxels: Tensor) -> Tensor:
         sums = self.step.e_layer(voxels, voxels).clamp_min(self.step.threshold)
