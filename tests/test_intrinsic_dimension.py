@@ -106,8 +106,18 @@ def test_twins_count_once():
 @pytest.mark.parametrize(
     ("points", "ks", "error", "match"),
     [
-        (np.zeros((20, 3)), (10,), ValueRangeError, r"1 different points \(19 more equal another one\) are too few"),
-        (np.eye(10), (10,), ValueRangeError, "10 different points are too few for k = 10 neighbours; at least 11"),
+        (
+            np.zeros((20, 3)),
+            (10,),
+            ValueRangeError,
+            r"1 different points \(19 more equal another one\) are too few",
+        ),
+        (
+            np.eye(10),
+            (10,),
+            ValueRangeError,
+            "10 different points are too few for k = 10 neighbours; at least 11",
+        ),
         (np.eye(10), (1,), ValueRangeError, "k of 2 or more"),
         (np.eye(10), (), ValueRangeError, "k of 2 or more"),
         (np.full((20, 3), np.nan), (2,), ValueRangeError, "not finite"),

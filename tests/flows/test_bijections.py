@@ -222,7 +222,12 @@ def test_sizes_of_couplings_are_counted_without_building():
 
 @pytest.mark.parametrize(
     ("moved", "settings"),
-    [((False, False), {}), ((True, False), {"hidden": 0}), ((True,), {"depth": 0}), ((True,), {"dropout": 1.0})],
+    [
+        ((False, False), {}),
+        ((True, False), {"hidden": 0}),
+        ((True,), {"depth": 0}),
+        ((True,), {"dropout": 1.0}),
+    ],
 )
 def test_couplings_that_make_no_sense(moved, settings):
     with pytest.raises(ConfigError, match="A coupling needs"):

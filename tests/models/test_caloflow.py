@@ -8,6 +8,7 @@ from caloforge.errors import ConfigError, UnknownNameError
 from caloforge.geometry import catalogue, get_geometry
 from caloforge.models import FAMILIES, build_model
 from caloforge.models.caloflow import CaloFlow
+from caloforge.models.conditions import mirrored
 from caloforge.noise import ShowerNoise
 from caloforge.recipes import load_recipe
 from caloforge.showers import Showers
@@ -122,7 +123,7 @@ def test_likelihood_in_training_is_that_of_the_flow():
 def test_augmentation_shows_all_symmetric_showers(geometry):
     shape = tiny(geometry, symmetry="all").shape
     row = torch.arange(1.0, geometry.n_voxels + 1)[None].expand(2000, -1)
-    seen = shape._mirrored(row, torch.Generator().manual_seed(1))
+    seen = mirrored(row, shape.symmetries, torch.Generator().manual_seed(1))
     kinds, counts = seen.unique(dim=0, return_counts=True)
     assert len(kinds) == len(shape.symmetries) > 1
     expected = 2000 / len(kinds)

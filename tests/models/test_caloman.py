@@ -54,7 +54,10 @@ def settings(manifold=None, density=None):
 
 
 def fitted(manifold=None, density=None, *, geometry=TOY, n=40):
-    model, showers = build_model("caloman", settings(manifold, density), geometry).eval(), toy_showers(geometry, n)
+    model, showers = (
+        build_model("caloman", settings(manifold, density), geometry).eval(),
+        toy_showers(geometry, n),
+    )
     model.fit_range(showers)
     for stage in model.stages.values():
         stage.fit(showers, seed=1)
@@ -214,12 +217,16 @@ def test_log_density():
     context = model.manifold.context(torch.full((1, 3), 5e3), torch.tensor([2e4])).expand(4001, -1)
     grid = torch.linspace(-40, 40, 4001)[:, None]
     with torch.no_grad():
-        density = model.density.log_prob(grid * model.density.scale.std + model.density.scale.mean, context).exp()
+        density = model.density.log_prob(
+            grid * model.density.scale.std + model.density.scale.mean, context
+        ).exp()
     assert float(torch.trapezoid(density, grid[:, 0] * model.density.scale.std)) == pytest.approx(1, abs=1e-3)
     with torch.no_grad():
         model.manifold.decoder[-1].weight *= 2
         model.manifold.decoder[-1].bias *= 2
-    torch.testing.assert_close(thick - model.log_density(showers, volume=True), torch.full((40,), math.log(2)).double())
+    torch.testing.assert_close(
+        thick - model.log_density(showers, volume=True), torch.full((40,), math.log(2)).double()
+    )
 
 
 @pytest.mark.parametrize("manifold", [{}, OURS], ids=["gaussian", "hits"])
@@ -232,7 +239,9 @@ def test_the_volume_is_that_of_the_decoders_derivative(manifold):
             lambda z, c=context: stage.likelihood.mean(stage.params(z[None], c[None]))[0], z
         ).double()
         expected = 0.5 * torch.logdet(jacobian.T @ jacobian)
-        torch.testing.assert_close(stage.log_volume(z[None], context[None])[0], expected, rtol=1e-4, atol=1e-3)
+        torch.testing.assert_close(
+            stage.log_volume(z[None], context[None])[0], expected, rtol=1e-4, atol=1e-3
+        )
 
 
 def test_coordinates_that_move_nothing_have_no_density_on_the_manifold():
@@ -319,7 +328,8 @@ def test_the_papers_defaults():
     manifold, density = model.config.manifold, model.config.density
     assert (manifold.kind, manifold.latent, manifold.hidden, manifold.depth) == ("vae", 35, 512, 3)
     assert (manifold.likelihood, manifold.beta) == ("gaussian", 1.0)
-    assert not (manifold.condition_encoder or manifold.condition_decoder)
+    assert not (manifold.condition_encoder)
+    assert not (manifold.condition_decoder)
     assert (density.blocks, density.depth, density.hidden, density.bins) == (4, 3, 64, 8)
     # Linear layers 504-512-512-512-70 and 35-512-512-512-504, and one width.
     ends = 505 * 512 + 513 * 70 + 36 * 512 + 513 * 504

@@ -126,7 +126,9 @@ def train_tiny(
     """One run through the public entry; ``options`` as those of :func:`caloforge.training.start_or_resume`."""
     showers = showers or tiny_showers()
     facts = DataFacts.of(showers, file="showers.h5", start=0)
-    return start_or_resume(folder, tiny_config(*settings, family=family), showers, facts, recipe="tiny", **options)
+    return start_or_resume(
+        folder, tiny_config(*settings, family=family), showers, facts, recipe="tiny", **options
+    )
 
 
 def write_inputs(folder: Path, n: int = 120, *, family: str = "caloflow") -> list[str]:

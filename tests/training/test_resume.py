@@ -82,9 +82,7 @@ def train_until(folder, n_events, *, family, resume=False):
             raise Stop
 
     try:
-        train_tiny(
-            folder, *SETTINGS[family], family=family, save_seconds=0.0, resume=resume, on_event=stop
-        )
+        train_tiny(folder, *SETTINGS[family], family=family, save_seconds=0.0, resume=resume, on_event=stop)
     except Stop:
         return True
     return False

@@ -134,9 +134,13 @@ def _notes(study: "DimensionStudy") -> list[str]:
     whole = study.whole
     if whole.estimates:
         middle = min(whole.estimates, key=lambda e: abs(e.k - 10))
-        notes.append(f"With half of the showers {middle.half:.1f} instead of {middle.dimension:.1f} (k = {middle.k}).")
+        notes.append(
+            f"With half of the showers {middle.half:.1f} instead of {middle.dimension:.1f} (k = {middle.k})."
+        )
     if whole.n_constant:
-        notes.append(f"{whole.n_constant} of {whole.n_voxels} voxels are the same in all showers and were left out.")
+        notes.append(
+            f"{whole.n_constant} of {whole.n_voxels} voxels are the same in all showers and were left out."
+        )
     for region in (whole, *study.slices, *study.layers):
         notes += _region_notes(region)
     return notes

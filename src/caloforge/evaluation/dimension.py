@@ -21,7 +21,6 @@ import numpy as np
 from jaxtyping import Float
 
 from caloforge.errors import UnknownNameError, ValueRangeError
-from caloforge.geometry import Geometry
 from caloforge.intrinsic_dimension import DimensionEstimate, intrinsic_dimension
 from caloforge.seeding import derive_seed
 from caloforge.showers import Showers, check_threshold
@@ -142,9 +141,7 @@ def dimension_study(
         ),
         layers=tuple(
             measure.region(points[:, where], energies, filled[:, number], layer=layer.name)
-            for number, (layer, where) in enumerate(
-                zip(geometry.layers, geometry.layer_slices, strict=True)
-            )
+            for number, (layer, where) in enumerate(zip(geometry.layers, geometry.layer_slices, strict=True))
         )
         if geometry.n_layers > 1
         else (),
@@ -160,7 +157,9 @@ def points_of_showers(
         return voxels / showers.e_inc[:, None].astype(np.float32)
     if space == "log":
         # Zero is empty; one octave is left free between it and the threshold.
-        return np.where(voxels > 0, np.log2(np.maximum(voxels, threshold) / threshold) + 1, 0).astype(np.float32)
+        return np.where(voxels > 0, np.log2(np.maximum(voxels, threshold) / threshold) + 1, 0).astype(
+            np.float32
+        )
     for where in showers.geometry.layer_slices:
         sums = voxels[:, where].sum(axis=1, dtype=np.float64)
         voxels[:, where] /= np.where(sums > 0, sums, 1)[:, None].astype(np.float32)

@@ -5,6 +5,7 @@ References:
     C. Durkan, A. Bekasov, I. Murray, G. Papamakarios, Neural Spline Flows, arXiv:1906.04032
 """
 
+import itertools
 from collections.abc import Sequence
 from typing import final
 
@@ -60,7 +61,7 @@ class CouplingSpline(Bijection):
         self.register_buffer("order", order, persistent=False)
         sizes = [len(self.kept) + n_context, *depth * [hidden]]
         layers: list[nn.Module] = []
-        for size, following in zip(sizes, sizes[1:], strict=False):
+        for size, following in itertools.pairwise(sizes):
             layers += [nn.Linear(size, following), nn.ReLU(), nn.Dropout(dropout)]
         last = nn.Linear(hidden, spline.n_params * len(self.moved))
         with torch.no_grad():

@@ -98,7 +98,8 @@ class CaloMan(ShowerModel):
     def log_density(self, showers: Showers, *, volume: bool = False) -> Float[Tensor, " n"]:
         r"""Logarithm of the density at the coordinates of showers, given their energies.
 
-        Of the coordinates z that the encoder gives them, its mean if it scatters, :math:`\log p(z | E_{layer}, E_{inc})`.
+        Of the coordinates z that the encoder gives them, its mean if it scatters,
+        :math:`\log p(z | E_{layer}, E_{inc})`.
         With ``volume``, per volume of the manifold in the space of the decoder's features,
 
         .. math:: \log p(x | E_{layer}, E_{inc}) = \log p(z | \dots) - \frac{1}{2} \log \det J^T J,

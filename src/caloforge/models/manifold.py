@@ -11,6 +11,7 @@ References:
     I. Tolstikhin, O. Bousquet, S. Gelly, B. Schoelkopf, Wasserstein Auto-Encoders, arXiv:1711.01558
 """
 
+import itertools
 import math
 from dataclasses import dataclass
 from typing import ClassVar, Literal, final
@@ -139,7 +140,7 @@ class Manifold(Stage):
     @staticmethod
     def count_parameters(geometry: Geometry, config: ManifoldConfig) -> int:
         """Parameters of such an autoencoder, without building it."""
-        layers = [pair for sizes in _sizes(geometry, config).values() for pair in zip(sizes, sizes[1:], strict=False)]
+        layers = [pair for sizes in _sizes(geometry, config).values() for pair in itertools.pairwise(sizes)]
         likelihood = 1 if config.likelihood == "gaussian" else geometry.n_voxels
         return sum((a + 1) * b for a, b in layers) + likelihood
 
@@ -199,7 +200,9 @@ class Manifold(Stage):
             h = self.likelihood.as_input(x)
         if self.config.condition_encoder:
             h = torch.cat([h, context], dim=1)
-        mean, log_variance = self.encoder(h).split(self.n_latent, dim=1) if self._random else (self.encoder(h), None)
+        mean, log_variance = (
+            self.encoder(h).split(self.n_latent, dim=1) if self._random else (self.encoder(h), None)
+        )
         if log_variance is None:
             return mean, torch.full_like(mean, -math.inf)
         return mean, log_variance.clamp(*_LOG_VARIANCES)
@@ -258,7 +261,9 @@ def estimated_latent(showers: Showers, *, threshold: float, seed: int) -> int:
     Raises:
         ValueRangeError: Too few different showers.
     """
-    shares = Shares([layer.n_voxels for layer in showers.geometry.layers], threshold=threshold, standardize=False)
+    shares = Shares(
+        [layer.n_voxels for layer in showers.geometry.layers], threshold=threshold, standardize=False
+    )
     voxels = torch.from_numpy(showers.above(threshold).voxels).float()
     points = shares.encode(voxels[_spread(len(voxels), _N_ESTIMATE)]).numpy()
     estimate = intrinsic_dimension(points, (_NEIGHBOURS,), max_queries=_N_QUERIES, seed=seed)[0]
@@ -285,7 +290,8 @@ def _spread(n: int, at_most: int) -> slice:
 def mmd(points: Float[Tensor, "B Z"], normal: Float[Tensor, "B Z"]) -> Float[Tensor, " B"]:
     r"""Maximum mean discrepancy of two samples, as a share of each row; the mean over rows is the estimate.
 
-    With inverse multiquadratic kernels :math:`C / (C + |x - y|^2)`, :math:`C` twice the dimension times a range of scales.
+    With inverse multiquadratic kernels :math:`C / (C + |x - y|^2)`, where :math:`C` is twice the dimension times a
+    range of scales.
     """
     n = len(points)
     if n < 2:
@@ -306,7 +312,8 @@ def _sizes(geometry: Geometry, config: ManifoldConfig) -> dict[str, list[int]]:
     hidden = config.depth * [config.hidden]
     return {
         "encoder": [
-            (2 if config.likelihood == "hits" else 1) * geometry.n_voxels + config.condition_encoder * n_context,
+            (2 if config.likelihood == "hits" else 1) * geometry.n_voxels
+            + config.condition_encoder * n_context,
             *hidden,
             latent * (2 if config.kind == "vae" else 1),
         ],
@@ -316,7 +323,7 @@ def _sizes(geometry: Geometry, config: ManifoldConfig) -> dict[str, list[int]]:
 
 def _network(sizes: list[int], *, dropout: float = 0.0) -> nn.Sequential:
     layers: list[nn.Module] = []
-    for size, following in zip(sizes[:-2], sizes[1:-1], strict=True):
+    for size, following in itertools.pairwise(sizes):
         layers += [nn.Linear(size, following), nn.SiLU()]
         if dropout:
             layers.append(nn.Dropout(dropout))

@@ -20,7 +20,9 @@ __all__ = ["GaussianFeatures", "HitsAndEnergies", "Likelihood", "VoxelLikelihood
 
 Likelihood = Literal["gaussian", "hits"]
 
-_NOT_HIT: Final = 1.0  # feature of a voxel that is not hit; those of hits, logarithms of shares, are not positive
+_NOT_HIT: Final = (
+    1.0  # feature of a voxel that is not hit; those of hits, logarithms of shares, are not positive
+)
 _NEVER_HIT: Final = -5.0  # mean logarithmic share of a voxel without a hit in training
 _MISSED: Final = -30.0  # logarithm of energy over threshold of a voxel that is not hit
 _LEAST: Final = 1e-6  # of a power of a share
@@ -130,9 +132,10 @@ class HitsAndEnergies(VoxelLikelihood):
 
     .. math:: t = \frac{(s / m)^p - 1}{p d}
 
-    is normal above its least value -1/(pd), with a power p between 0 and 1 that is learned for every voxel. A power of 0 is the logarithm, whose
-    normal distribution has too many bright hits where few particles deposit; 1/3 makes normal what is a sum
-    of few deposits (a gamma distribution, after Wilson and Hilferty), and any power does where the spread is small.
+    is normal above its least value -1/(pd), with a power p between 0 and 1 that is learned for every voxel. A power
+    of 0 is the logarithm, whose normal distribution has too many bright hits where few particles deposit; 1/3
+    makes normal what is a sum of few deposits (a gamma distribution, after Wilson and Hilferty), and any power
+    does where the spread is small.
 
     Three parameters per voxel: the log-odds of a hit relative to the training split's rate, mean and logarithmic
     width of t. One random number per voxel gives both: what is left of it above the probability of no hit is a

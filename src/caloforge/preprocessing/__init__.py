@@ -2,7 +2,15 @@
 
 from caloforge.preprocessing.steps import LayerShares, Standardize, expit, layer_sums, logit
 from caloforge.preprocessing.symmetry import voxel_symmetries
-from caloforge.preprocessing.voxels import AnyEncoding, Encoding, LogEnergies, LogitShares, Shares, VoxelStep, voxel_step
+from caloforge.preprocessing.voxels import (
+    AnyEncoding,
+    Encoding,
+    LogEnergies,
+    LogitShares,
+    Shares,
+    VoxelStep,
+    voxel_step,
+)
 
 __all__ = [
     "AnyEncoding",

@@ -2,7 +2,14 @@
 
 from caloforge.training.config import RunConfig, StageConfig
 from caloforge.training.loop import BEST, LAST, METRICS, STATE, TrainingEvent
-from caloforge.training.run import RUN, DataFacts, check_folder, complete_config, initial_model, start_or_resume
+from caloforge.training.run import (
+    RUN,
+    DataFacts,
+    check_folder,
+    complete_config,
+    initial_model,
+    start_or_resume,
+)
 from caloforge.training.state import EpochRecord
 from caloforge.training.trainer import split_showers, train
 
