@@ -323,7 +323,7 @@ def _sizes(geometry: Geometry, config: ManifoldConfig) -> dict[str, list[int]]:
 
 def _network(sizes: list[int], *, dropout: float = 0.0) -> nn.Sequential:
     layers: list[nn.Module] = []
-    for size, following in itertools.pairwise(sizes):
+    for size, following in itertools.pairwise(sizes[:-1]):
         layers += [nn.Linear(size, following), nn.SiLU()]
         if dropout:
             layers.append(nn.Dropout(dropout))
