@@ -208,11 +208,12 @@ class HitsAndEnergies(VoxelLikelihood):
         miss = (-odds).sigmoid()
         above = u - miss
         tail = torch.finfo(u.dtype).eps
-        below = torch.special.ndtr((self._least - mean) * (-log_width).exp())
+        # The normal distribution function, of which torch's own takes three times as long.
+        below = 0.5 + 0.5 * torch.erf(math.sqrt(0.5) * (self._least - mean) * (-log_width).exp())
         quantile = (below + (1 - below) * above / (1 - miss).clamp_min(tail)).clamp(tail, 1 - tail)
         normal = math.sqrt(2) * torch.erfinv(2 * quantile - 1)
         scale = (e_layer.to(odds.dtype).clamp_min(self.step.threshold) / self.step.threshold).log()
-        hit = self._unbent(mean + log_width.exp() * normal) + scale[:, self.step.layer_of_voxel]
+        hit = self._unbent(mean + log_width.exp() * normal) + self.step.of_voxels(scale)
         # A layer with energy but without a hit gives it to the voxel that came closest: the brightest of the others.
         return self.step.decode(torch.where(above > 0, hit, _MISSED + above), e_layer)
 
@@ -234,7 +235,7 @@ class HitsAndEnergies(VoxelLikelihood):
 
     def _features(self, voxels: Tensor) -> Tensor:
         sums = self.step.e_layer(voxels, voxels).clamp_min(self.step.threshold)
-        shares = voxels.clamp_min(self.step.threshold) / sums[:, self.step.layer_of_voxel]
+        shares = voxels.clamp_min(self.step.threshold) / self.step.of_voxels(sums)
         # Rounding may lift the share of a layer's only voxel over 1.
         return torch.where(voxels >= self.step.threshold, shares.log().clamp_max(0.0), _NOT_HIT)
 
