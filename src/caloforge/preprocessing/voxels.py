@@ -89,7 +89,7 @@ class VoxelStep(nn.Module, abc.ABC):
         """For every voxel the value of its layer."""
         if self.n_layers > _MANY_LAYERS:
             return of_layers[:, self.layer_of_voxel]
-        columns = of_layers.split(1, dim=1)
+        columns = torch.split(of_layers, 1, dim=1)
         sizes = self.layer_sizes
         return torch.cat([column.expand(-1, n) for column, n in zip(columns, sizes, strict=True)], dim=1)
 
