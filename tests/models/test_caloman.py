@@ -38,7 +38,7 @@ OURS = {
 VARIANTS = {
     "paper": ({}, {}),
     "ours": (OURS, {"conditioner": "coupling"}),
-    "features of hits": (OURS | {"encoder_input": "features"}, {}),
+    "features of hits": (OURS | {"encoder_input": "features", "encoder_hidden": 7}, {}),
     "plain": ({"kind": "plain", "encoding": "log-energy", "standardize": True}, {"conditioner": "coupling"}),
     "wasserstein": ({"kind": "wasserstein", "encoding": "logit-share"}, {"residual": False}),
     "one coordinate": (OURS | {"latent": 1}, {"conditioner": "coupling"}),
@@ -303,6 +303,7 @@ def test_building_needs_the_number_of_coordinates():
     ("section", "name", "value", "error"),
     [
         ("manifold", "hidden", 0, ConfigError),
+        ("manifold", "encoder_hidden", 0, ConfigError),
         ("manifold", "depth", 0, ConfigError),
         ("manifold", "beta", -0.1, ConfigError),
         ("manifold", "dropout", 1.0, ConfigError),

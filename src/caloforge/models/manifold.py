@@ -52,6 +52,8 @@ class ManifoldConfig:
     """Coordinates on the manifold; ``None``: the estimated dimension of the training showers, rounded up."""
     hidden: int = 512
     """Units of each hidden layer."""
+    encoder_hidden: int | None = None
+    """Units of each hidden layer of the encoder, which takes no part in generating; ``None``: as many."""
     depth: int = 3
     """Hidden layers of the encoder, and of the decoder."""
     dropout: float = 0.0
@@ -82,6 +84,8 @@ class ManifoldConfig:
     def __post_init__(self) -> None:
         where = "model.manifold"
         check_at_least(1, self.hidden, name=f"{where}.hidden")
+        if self.encoder_hidden is not None:
+            check_at_least(1, self.encoder_hidden, name=f"{where}.encoder_hidden")
         check_at_least(1, self.depth, name=f"{where}.depth")
         check_at_least(0, self.beta, name=f"{where}.beta")
         check_between(0, self.alpha, 0.5, name=f"{where}.alpha")
@@ -310,11 +314,12 @@ def _sizes(geometry: Geometry, config: ManifoldConfig) -> dict[str, list[int]]:
     latent, n_context = config.latent_in(geometry), 1 + geometry.n_layers
     n_params = 3 if config.likelihood == "hits" else 1
     hidden = config.depth * [config.hidden]
+    encoder_hidden = config.depth * [config.encoder_hidden or config.hidden]
     return {
         "encoder": [
             (2 if config.likelihood == "hits" else 1) * geometry.n_voxels
             + config.condition_encoder * n_context,
-            *hidden,
+            *encoder_hidden,
             latent * (2 if config.kind == "vae" else 1),
         ],
         "decoder": [latent + config.condition_decoder * n_context, *hidden, n_params * geometry.n_voxels],
