@@ -39,6 +39,7 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path)
     parser.add_argument("--json", type=Path)
     parser.add_argument("--timing", type=int)
+    parser.add_argument("--spaces", nargs="+", default=SPACES, choices=SPACES)
     options = parser.parse_args()
     if options.timing:
         showers = many(io.read(options.files[0]), options.timing)
@@ -52,10 +53,10 @@ def main() -> None:
         return
     found = {
         space: {path.stem: dimension_study(io.read(path), ks=KS, space=space) for path in options.files}
-        for space in SPACES
+        for space in options.spaces
     }
     if options.output:
-        save_figure(draw_dimensions(found["normalised"], k=10), options.output)
+        save_figure(draw_dimensions(found[options.spaces[0]], k=10), options.output)
     if options.json:
         plain = {
             space: {name: study.to_dict() for name, study in studies.items()}
