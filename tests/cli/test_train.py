@@ -51,6 +51,31 @@ def test_a_run_and_what_it_says(caloforge, inputs, tmp_path):
     assert {path.name: path.read_bytes() for path in run.iterdir()} == before
 
 
+def test_caloman_by_its_commands(caloforge, tmp_path):
+    """Three stages, the number of coordinates found from the showers, then generated from."""
+    inputs, run = write_inputs(tmp_path, family="caloman"), tmp_path / "run"
+    call = ["train", "caloman", *inputs, "-o", run, "--set", "training.manifold.epochs=1"]
+    code, _, err = caloforge(*call)
+    assert code == 0, err
+    assert [name for name in ("energies", "manifold", "density") if f"stage {name} epoch" in err] == [
+        "energies",
+        "manifold",
+        "density",
+    ]
+    known = json.loads((run / "run.json").read_text())
+    assert known["config"]["model"]["manifold"]["latent"] == load_model(run).model.manifold.n_latent
+    assert caloforge(*call, "--resume")[0] == 0
+    code, _, err = caloforge("generate", run, "-n", 50, "--energies", "10:50", "-o", tmp_path / "out.h5")
+    assert code == 0, err
+    code, _, err = caloforge(*call[:-3], tmp_path / "other", "--set", "model.manifold.latent=9")
+    assert (code, err.count("error: ")) == (2, 1)
+    assert "at most 6 dimensions" in err
+    code, _, err = caloforge(*call[:-3], tmp_path / "other", "--stop", 9)
+    assert (code, err.count("error: ")) == (2, 1)
+    assert "different points are too few for k = 10 neighbours" in err
+    assert not (tmp_path / "other").exists()
+
+
 def test_a_loss_that_is_not_finite(caloforge, inputs, tmp_path):
     run = tmp_path / "run"
     settings = ["epochs=50", "learning_rate=0.5", "weight_decay=200.0", "batch_size=60"]

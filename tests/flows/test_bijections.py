@@ -11,6 +11,7 @@ from caloforge.flows import (
     MADE,
     AutoregressiveSpline,
     Chain,
+    CouplingSpline,
     Flow,
     Inverse,
     InverseSpline,
@@ -33,6 +34,11 @@ def autoregressive(n_features: int = 5, *, inverse: bool = False, **settings) ->
     return AutoregressiveSpline(made, InverseSpline(spline) if inverse else spline)
 
 
+def coupling(*moved: bool, **settings) -> CouplingSpline:
+    spline = RationalQuadratic(n_bins=4, bound=3.0, min_bin=1e-2, min_slope=1e-2)
+    return CouplingSpline(moved, n_context=C, spline=spline, **({"hidden": 12, "depth": 1} | settings))
+
+
 def stirred(bijection: nn.Module, *, seed: int = 0, width: float = 0.4) -> nn.Module:
     """Far from the identity, which hides mistakes."""
     generator = torch.Generator().manual_seed(seed)
@@ -51,6 +57,9 @@ BIJECTIONS = {
     "residual, depth 0": lambda: autoregressive(depth=0, residual=True),
     "fewer units than features": lambda: autoregressive(hidden=3),
     "one feature": lambda: autoregressive(1),
+    "coupling": lambda: coupling(True, False, True, False, False),
+    "coupling, two layers": lambda: coupling(False, True, True, False, True, depth=2),
+    "coupling, all moved": lambda: coupling(*5 * [True]),
     "permutation": lambda: Permutation([3, 0, 4, 1, 2]),
     "chain": lambda: Chain(
         [autoregressive(), Permutation([1, 2, 0, 4, 3]), autoregressive(residual=True), Permutation(range(5))]
@@ -207,3 +216,39 @@ def test_inverse_swaps_the_directions():
                 assert torch.equal(a, b)
         assert torch.equal(swapped.decode(x, context), bijection.encode(x, context))
         assert torch.equal(swapped.encode(x, context), bijection.decode(x, context))
+
+
+def test_a_coupling_keeps_what_it_does_not_move():
+    bijection = stirred(coupling(True, False, True, False, False)).double()
+    x, context = torch.randn(6, 5, dtype=torch.float64), torch.randn(6, C, dtype=torch.float64)
+    z, _ = bijection(x, context)
+    assert torch.equal(z[:, [1, 3, 4]], x[:, [1, 3, 4]])
+    assert bool((z[:, [0, 2]] != x[:, [0, 2]]).all())
+
+
+def test_sizes_of_couplings_are_counted_without_building():
+    for moved, hidden, depth in (((True, False), 3, 1), ((True, True, False, True), 5, 3)):
+        count = CouplingSpline.count_parameters(
+            n_moved=sum(moved),
+            n_kept=len(moved) - sum(moved),
+            n_context=C,
+            n_params=11,
+            hidden=hidden,
+            depth=depth,
+        )
+        made = coupling(*moved, hidden=hidden, depth=depth)
+        assert count == sum(p.numel() for p in made.parameters())
+
+
+@pytest.mark.parametrize(
+    ("moved", "settings"),
+    [
+        ((False, False), {}),
+        ((True, False), {"hidden": 0}),
+        ((True,), {"depth": 0}),
+        ((True,), {"dropout": 1.0}),
+    ],
+)
+def test_couplings_that_make_no_sense(moved, settings):
+    with pytest.raises(ConfigError, match="A coupling needs"):
+        coupling(*moved, **settings)

@@ -12,7 +12,7 @@ from support.checks import no_global_draws
 
 SIZES = [6, 4, 1, 15]
 THRESHOLD = 0.01
-ENCODINGS = ("logit-share", "log-energy")
+ENCODINGS = ("logit-share", "log-energy", "share")
 kinds = pytest.mark.parametrize(
     ("encoding", "standardize"), list(itertools.product(ENCODINGS, [False, True]))
 )
@@ -75,7 +75,7 @@ def test_any_features_decode_to_energies_that_close(encoding, standardize, seed,
     assert bool(((voxels == 0) | (voxels >= THRESHOLD * (1 - 1e-12))).all())
     closed = sums(step, voxels)
     # The brightest voxel always stays; only where all shares are zero (below the logit's margin) is none.
-    least = -math.inf if encoding == "log-energy" else math.log(1e-6)
+    least = {"log-energy": -math.inf, "logit-share": math.log(1e-6), "share": 0.0}[encoding]
     hit = sums(step, (x > least).double()) > 0
     torch.testing.assert_close(closed, torch.where(hit, e_layer, 0.0), rtol=1e-12, atol=0)
     assert bool((voxels[e_layer[:, step.layer_of_voxel] == 0] == 0).all())
@@ -128,7 +128,8 @@ def test_noise_comes_from_the_generator_alone(encoding):
         one = step.dequantize(voxels, torch.Generator().manual_seed(1))
         step.fit(one, peak=voxels.amax(0))
     assert torch.equal(one, step.dequantize(voxels, torch.Generator().manual_seed(1)))
-    assert not torch.equal(one, step.dequantize(voxels, torch.Generator().manual_seed(2)))
+    other = step.dequantize(voxels, torch.Generator().manual_seed(2))
+    assert torch.equal(one, other) == (encoding == "share")  # which needs no noise
 
 
 def test_standardised_features_have_unit_width():
@@ -172,3 +173,23 @@ def test_logarithms_stop_at_the_peak_of_training_and_a_voxel_never_hit_stays_emp
     x[0, 0] = torch.tensor(100.0).log()  # 1 MeV, beside 4 MeV at most
     decoded = step.decode(x, torch.tensor([[5.0, 9.0]], dtype=torch.float64))
     torch.testing.assert_close(decoded, torch.tensor([[1.0, 4.0, 0.0, 9.0]], dtype=torch.float64))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_the_threshold_is_where_it_is(dtype):
+    """One voxel at the threshold, and one as little below it as can be."""
+    step = voxel_step("share", [3], threshold=THRESHOLD, standardize=False, alpha=0.1).to(dtype)
+    at = torch.tensor(THRESHOLD, dtype=dtype)
+    below = torch.nextafter(at, torch.zeros_like(at))
+    assert step._above_threshold(torch.stack([at, below, 2 * at])[None]).tolist() == [[at, 0.0, 2 * at]]
+    # A layer all of whose voxels are soft keeps its brightest.
+    soft = torch.tensor([[1e-3, 2e-3, 1e-4], [1e-3, 2e-3, 0.5]], dtype=dtype)
+    expected = torch.tensor([[0.0, 2e-3, 0.0], [0.0, 0.0, 0.5]], dtype=dtype)
+    assert step._without_soft(soft).equal(expected)
+
+
+def test_values_of_layers_for_their_voxels():
+    for sizes in ([2, 3], [1] * 20):
+        step = voxel_step("share", sizes, threshold=THRESHOLD, standardize=False, alpha=0.1)
+        values = torch.randn(4, len(sizes))
+        assert step.of_voxels(values).equal(values[:, step.layer_of_voxel])

@@ -6,8 +6,14 @@ from caloforge.config import apply_settings
 from caloforge.errors import ConfigError, FileFormatError, UnknownNameError
 from caloforge.geometry import get_geometry
 from caloforge.models import FAMILIES
-from caloforge.recipes import load_recipe, recipe_names
-from caloforge.training import RunConfig, initial_model
+from caloforge.recipes import load_recipe, recipe_facts, recipe_names
+from caloforge.training import RunConfig, complete_config, initial_model
+from support.toys import toy_showers
+
+SMALLER = {
+    "caloflow": ["model.shape.hidden=8", "model.shape.blocks=1", "model.energies.hidden=8"],
+    "caloman": ["model.manifold.hidden=8", "model.density.hidden=8", "model.energies.hidden=8"],
+}
 
 
 @pytest.mark.parametrize("name", recipe_names())
@@ -17,10 +23,11 @@ def test_a_recipe_is_complete(name):
     assert name.startswith(config.family)
     assert config.summary
     assert RunConfig.from_dict(config.to_dict()) == config
-    small = RunConfig.from_dict(
-        load_recipe(name), ["model.shape.hidden=8", "model.shape.blocks=1", "model.energies.hidden=8"]
-    )
-    model = initial_model(small, get_geometry(config.geometry))
+    small = RunConfig.from_dict(load_recipe(name), SMALLER[config.family])
+    geometry = get_geometry(config.geometry)
+    complete = complete_config(small, toy_showers(geometry, 60))
+    assert complete_config(complete, toy_showers(geometry, 60)) == complete
+    model = initial_model(complete, geometry)
     assert set(config.training) <= set(model.stages)
 
 
@@ -70,3 +77,9 @@ def test_seeds_fix_the_initial_weights():
     name = "shape.flow.bijection.blocks.0.made.last.weight"
     assert first[name].equal(again[name])
     assert not first[name].equal(other[name])
+
+
+def test_facts_of_a_recipe_that_leaves_a_number_to_the_showers():
+    facts = recipe_facts()
+    assert set(facts) == set(recipe_names())
+    assert facts["caloman-small"]["parameters"]["density"] > 0

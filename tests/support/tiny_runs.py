@@ -21,6 +21,7 @@ from support.toys import cartesian, geometry_of, toy_showers
 __all__ = [
     "GEOMETRY",
     "RECIPE",
+    "RECIPES",
     "STUDENT",
     "command_line",
     "distill_tiny",
@@ -80,23 +81,90 @@ learning_rate = 1e-2
 """
 
 
+CALOMAN_RECIPE = """
+family = "caloman"
+geometry = "toy"
+summary = "for tests"
+[model.energies]
+blocks = 1
+hidden = 8
+depth = 1
+standardize = true
+min_bin = 1e-3
+min_slope = 1e-3
+[model.manifold]
+hidden = 8
+depth = 1
+dropout = 0.2
+beta = 0.5
+encoder_input = "surprise"
+condition_encoder = true
+condition_decoder = true
+likelihood = "hits"
+symmetry = "all"
+[model.density]
+conditioner = "coupling"
+blocks = 2
+hidden = 8
+depth = 1
+[training.energies]
+epochs = 2
+batch_size = 20
+learning_rate = 1e-2
+[training.manifold]
+epochs = 2
+batch_size = 20
+learning_rate = 1e-2
+[training.density]
+epochs = 2
+batch_size = 20
+learning_rate = 1e-2
+"""
+
+GROUPWISE_RECIPE = """
+family = "groupwise"
+geometry = "toy"
+summary = "for tests"
+[model.moments]
+hidden = 8
+components = 2
+[model.voxels]
+groups = 3
+hidden = 8
+[training.moments]
+epochs = 2
+batch_size = 20
+learning_rate = 1e-2
+[training.voxels]
+epochs = 2
+batch_size = 20
+learning_rate = 1e-2
+"""
+
+RECIPES = {"caloflow": RECIPE, "caloman": CALOMAN_RECIPE, "groupwise": GROUPWISE_RECIPE}
+
+
 def tiny_showers(n: int = 120, *, seed: int = 0) -> Showers:
     """Showers with float32 voxels, as files have them."""
     showers = toy_showers(GEOMETRY, n, seed=seed)
     return Showers(e_inc=showers.e_inc, voxels=showers.voxels.astype(np.float32), geometry=GEOMETRY)
 
 
-def tiny_config(*settings: str) -> RunConfig:
+def tiny_config(*settings: str, family: str = "caloflow") -> RunConfig:
     import tomllib
 
-    return RunConfig.from_dict(tomllib.loads(RECIPE), settings)
+    return RunConfig.from_dict(tomllib.loads(RECIPES[family]), settings)
 
 
-def train_tiny(folder: Path, *settings: str, showers: Showers | None = None, **options):
+def train_tiny(
+    folder: Path, *settings: str, showers: Showers | None = None, family: str = "caloflow", **options
+):
     """One run through the public entry; ``options`` as those of :func:`caloforge.training.start_or_resume`."""
     showers = showers or tiny_showers()
     facts = DataFacts.of(showers, file="showers.h5", start=0)
-    return start_or_resume(folder, tiny_config(*settings), showers, facts, recipe="tiny", **options)
+    return start_or_resume(
+        folder, tiny_config(*settings, family=family), showers, facts, recipe="tiny", **options
+    )
 
 
 def distill_tiny(
@@ -112,10 +180,10 @@ def distill_tiny(
     return start_or_resume(folder, config, showers, facts, recipe="student", teacher=teacher, **options)
 
 
-def write_inputs(folder: Path, n: int = 120) -> list[str]:
+def write_inputs(folder: Path, n: int = 120, *, family: str = "caloflow") -> list[str]:
     """Recipes and a file of showers; gives the options of ``caloforge train`` that name them."""
     recipe, data = folder / "tiny.toml", folder / "showers.h5"
-    recipe.write_text(RECIPE)
+    recipe.write_text(RECIPES[family])
     (folder / "student.toml").write_text(STUDENT)
     write(tiny_showers(n), data)
     return ["--preset", str(recipe), "--data", str(data)]

@@ -1,6 +1,7 @@
 """A run that is interrupted anywhere, and continued, is the run that was not: weights and metrics, bit for bit."""
 
 import csv
+import functools
 import json
 import os
 import random
@@ -26,11 +27,17 @@ from caloforge.training.state import load_state
 from support.tiny_runs import distill_tiny, python, tiny_showers, train_tiny, write_inputs
 
 # 108 showers in batches of 5: 21 iterations an epoch, so a look at the loss (each 20th) falls within it.
-SETTINGS = tuple(
-    f"training.{stage}.{setting}"
-    for stage in ("energies", "shape")
-    for setting in ("epochs=2", "batch_size=5")
-)
+STAGES = {
+    "caloflow": ("energies", "shape"),
+    "caloman": ("energies", "manifold", "density"),
+    "groupwise": ("moments", "voxels"),
+}
+SETTINGS = {
+    family: tuple(
+        f"training.{stage}.{setting}" for stage in stages for setting in ("epochs=2", "batch_size=5")
+    )
+    for family, stages in STAGES.items()
+}
 
 ACCUMULATE = ("milestones=[1]", "accumulate=[2, 3]")
 
@@ -99,18 +106,24 @@ def points_of_interruption(folder, *settings, train=train_tiny):
     return points
 
 
-def test_interrupted_at_every_event(tmp_path):
+@pytest.mark.parametrize("family", STAGES)
+def test_interrupted_at_every_event(family, tmp_path):
     """Three events an epoch: within it, after its last iteration, at its end."""
-    train_tiny(tmp_path / "whole", *SETTINGS)
-    points = points_of_interruption(tmp_path / "pieces", *SETTINGS)
-    within = {(stage, epoch, k) for stage in ("energies", "shape") for epoch in (0, 1) for k in (20, 21)}
-    assert len(points & within) >= 4, points
+    train = functools.partial(train_tiny, family=family)
+    train(tmp_path / "whole", *SETTINGS[family])
+    points = points_of_interruption(tmp_path / "pieces", *SETTINGS[family], train=train)
+    within = {(stage, epoch, k) for stage in STAGES[family] for epoch in (0, 1) for k in (20, 21)}
+    assert len(points & within) >= 2 * len(STAGES[family]), points
+    assert {stage for stage, _, _ in points} == set(STAGES[family])
     check_same(tmp_path / "pieces", tmp_path / "whole")
 
 
 def test_interrupted_where_gradients_are_accumulated(tmp_path):
     """Steps of 2, then of 3 batches: after iteration 20 none is half done in the first epoch, one is in the second."""
-    settings = [*SETTINGS, *(f"training.{s}.{k}" for s in ("energies", "shape") for k in ACCUMULATE)]
+    settings = [
+        *SETTINGS["caloflow"],
+        *(f"training.{s}.{k}" for s in ("energies", "shape") for k in ACCUMULATE),
+    ]
     train_tiny(tmp_path / "whole", *settings)
     points = points_of_interruption(tmp_path / "pieces", *settings)
     assert ("shape", 0, 20) in points
@@ -133,12 +146,13 @@ def test_a_distillation_interrupted_at_every_event(tmp_path):
     check_same(tmp_path / "pieces", tmp_path / "whole")
 
 
-def test_resuming_a_finished_run_changes_nothing(tmp_path):
+@pytest.mark.parametrize("family", STAGES)
+def test_resuming_a_finished_run_changes_nothing(family, tmp_path):
     folder = tmp_path / "run"
-    train_tiny(folder, *SETTINGS)
+    train_tiny(folder, *SETTINGS[family], family=family)
     before = {name: (folder / name).read_bytes() for name in (BEST, LAST, METRICS, STATE)}
     events = []
-    train_tiny(folder, *SETTINGS, resume=True, on_event=events.append)
+    train_tiny(folder, *SETTINGS[family], family=family, resume=True, on_event=events.append)
     assert not events
     assert {name: (folder / name).read_bytes() for name in before} == before
 
@@ -270,7 +284,7 @@ def finish(process):
 def test_killed_twice(tmp_path):
     """SIGKILL at random moments, first in one stage, then in the other, mostly within an epoch."""
     delays = random.Random(time.time_ns())  # other moments in every run
-    settings = [f"--set={s.replace('epochs=2', 'epochs=12')}" for s in SETTINGS]
+    settings = [f"--set={s.replace('epochs=2', 'epochs=12')}" for s in SETTINGS["caloflow"]]
     killed = train_command(tmp_path, tmp_path / "killed", *settings, "--save-every=0", "--resume")
     for stage in ("energies", "shape"):
         process, delay = python(*killed), delays.uniform(0.05, 0.6)

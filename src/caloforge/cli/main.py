@@ -11,6 +11,7 @@ from caloforge.cli.benchmark import benchmark
 from caloforge.cli.compare import compare
 from caloforge.cli.convert import convert
 from caloforge.cli.demo import demo
+from caloforge.cli.dimension import dimension
 from caloforge.cli.distill import distill
 from caloforge.cli.evaluate import evaluate
 from caloforge.cli.generate import generate
@@ -104,6 +105,7 @@ for _command in (
     generate,
     evaluate,
     compare,
+    dimension,
     benchmark,
     models,
 ):

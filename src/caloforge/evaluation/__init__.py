@@ -15,6 +15,13 @@ from caloforge.evaluation.challenge import (
     challenge_voxel_edges,
 )
 from caloforge.evaluation.comparison import FeatureComparison, Moments, compare
+from caloforge.evaluation.dimension import (
+    DimensionStudy,
+    RegionDimension,
+    dimension_study,
+    drawn_showers,
+    points_of_showers,
+)
 from caloforge.evaluation.histograms import (
     BinnedComparison,
     ChiSquare,
@@ -42,12 +49,14 @@ __all__ = [
     "BinnedComparison",
     "ChallengeHistogram",
     "ChiSquare",
+    "DimensionStudy",
     "EnergySlice",
     "Feature",
     "FeatureComparison",
     "LeakageReport",
     "Moments",
     "Profile",
+    "RegionDimension",
     "SampleStatistics",
     "VoxelSpectrum",
     "average_ratio",
@@ -62,9 +71,12 @@ __all__ = [
     "check_leakage",
     "chi_square",
     "compare",
+    "dimension_study",
+    "drawn_showers",
     "high_level_features",
     "l2lflows_feature_names",
     "l2lflows_features",
+    "points_of_showers",
     "reference_edges",
     "reference_names",
     "reference_sample",

@@ -2,6 +2,7 @@
 
 from caloforge.flows.autoregressive import AutoregressiveSpline
 from caloforge.flows.bijection import Bijection, Chain, Inverse, Permutation
+from caloforge.flows.coupling import CouplingSpline
 from caloforge.flows.distillation import LoopTerms, x_loop, z_loop
 from caloforge.flows.flow import Flow
 from caloforge.flows.grouped import GroupedMADE, GroupSweep
@@ -14,6 +15,7 @@ __all__ = [
     "AutoregressiveSpline",
     "Bijection",
     "Chain",
+    "CouplingSpline",
     "Flow",
     "GroupSweep",
     "GroupedMADE",

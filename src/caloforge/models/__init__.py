@@ -24,6 +24,7 @@ __all__ = [
 
 FAMILIES: Final = {
     "caloflow": "caloforge.models.caloflow:CaloFlow",
+    "caloman": "caloforge.models.caloman:CaloMan",
     "groupwise": "caloforge.models.groupwise:Groupwise",
 }
 

@@ -117,6 +117,15 @@ class ShowerModel(nn.Module, abc.ABC):
         """
         return 0
 
+    @classmethod
+    def complete(cls, settings: Mapping[str, Any], showers: Showers, *, seed: int) -> dict[str, Any]:
+        """Settings with what only the training showers can tell filled in; by default nothing is missing.
+
+        It is called once, before the model of a run is built, and the run keeps the result. What is given stays
+        as it is, so complete settings are returned unchanged.
+        """
+        return dict(settings)
+
     @property
     @abc.abstractmethod
     def settings(self) -> dict[str, Any]:

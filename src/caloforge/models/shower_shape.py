@@ -26,6 +26,7 @@ from caloforge.flows import (
 )
 from caloforge.geometry import Geometry
 from caloforge.models.base import Batch, Stage
+from caloforge.models.conditions import log_energies
 from caloforge.models.limits import check_between, check_flow
 from caloforge.preprocessing import Encoding, Standardize, mirrored, voxel_step, voxel_symmetries
 from caloforge.seeding import derive_seed
@@ -140,7 +141,7 @@ class ShowerShape(Stage):
         noisy = self.step.dequantize(voxels, generator)
         peak = torch.from_numpy(showers.voxels.max(axis=0)).to(self._dtype)
         self.step.fit(noisy, peak=peak[self.symmetries].amax(0))
-        self.context_scale.fit(self._logs(self.step.e_layer(voxels, noisy), rows["e_inc"]))
+        self.context_scale.fit(log_energies(self.step.e_layer(voxels, noisy), rows["e_inc"]))
 
     def take_preprocessing(self, other: "ShowerShape") -> None:
         """Copy what :meth:`fit` has estimated for another flow with the same settings."""
@@ -169,7 +170,7 @@ class ShowerShape(Stage):
 
     def context(self, e_layer: Float[Tensor, "B L"], e_inc: Float[Tensor, " B"]) -> Float[Tensor, "B C"]:
         """The flow's condition: logarithms of incident and layer energies."""
-        return self.context_scale.encode(self._logs(e_layer, e_inc)).to(self._dtype)
+        return self.context_scale.encode(log_energies(e_layer, e_inc)).to(self._dtype)
 
     def decode(
         self, z: Float[Tensor, "B V"], e_layer: Float[Tensor, "B L"], e_inc: Float[Tensor, " B"]
@@ -181,11 +182,6 @@ class ShowerShape(Stage):
     @property
     def _dtype(self) -> torch.dtype:
         return next(self.parameters()).dtype
-
-    @staticmethod
-    def _logs(e_layer: Tensor, e_inc: Tensor) -> Tensor:
-        # One keV keeps the logarithm of an empty layer finite, as in CaloFlow (1e-8 of 100 GeV).
-        return torch.cat([e_inc[:, None].log10(), (e_layer + keV).log10()], dim=1)
 
 
 def _spline(config: ShowerShapeConfig) -> RationalQuadratic:

@@ -13,11 +13,11 @@ from caloforge.errors import ConfigError
 from caloforge.flows import GroupedMADE, LogisticMixture
 from caloforge.geometry import Geometry
 from caloforge.models.base import Batch, Stage
+from caloforge.models.conditions import log_energies
 from caloforge.models.limits import check_at_least, check_between
 from caloforge.preprocessing import LayerMoments, Standardize, mirrored, voxel_groups, voxel_symmetries
 from caloforge.seeding import derive_seed
 from caloforge.showers import Showers
-from caloforge.units import keV
 
 __all__ = ["VoxelGroups", "VoxelGroupsConfig"]
 
@@ -230,9 +230,7 @@ class VoxelGroups(Stage):
 
     @staticmethod
     def _condition(e_layer: Tensor, moments: Tensor, e_inc: Tensor) -> Tensor:
-        # One keV keeps the logarithm of an empty layer finite.
-        logs = [e_inc[:, None].log10(), (e_layer + keV).log10()]
-        return torch.cat([part.to(moments.dtype) for part in (*logs, moments)], dim=1)
+        return torch.cat([log_energies(e_layer, e_inc).to(moments.dtype), moments], dim=1)
 
 
 def _factor(wanted: Tensor, found: Tensor) -> Tensor:

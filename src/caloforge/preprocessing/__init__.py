@@ -4,14 +4,24 @@ from caloforge.preprocessing.groups import voxel_groups
 from caloforge.preprocessing.moments import LayerMoments
 from caloforge.preprocessing.steps import LayerShares, Standardize, expit, layer_sums, logit
 from caloforge.preprocessing.symmetry import mirrored, voxel_symmetries
-from caloforge.preprocessing.voxels import Encoding, LogEnergies, LogitShares, VoxelStep, voxel_step
+from caloforge.preprocessing.voxels import (
+    AnyEncoding,
+    Encoding,
+    LogEnergies,
+    LogitShares,
+    Shares,
+    VoxelStep,
+    voxel_step,
+)
 
 __all__ = [
+    "AnyEncoding",
     "Encoding",
     "LayerMoments",
     "LayerShares",
     "LogEnergies",
     "LogitShares",
+    "Shares",
     "Standardize",
     "VoxelStep",
     "expit",

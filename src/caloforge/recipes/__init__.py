@@ -6,11 +6,13 @@ from typing import Any
 
 from caloforge.config import read_toml
 from caloforge.errors import UnknownNameError
+from caloforge.evaluation import reference_sample
 from caloforge.geometry import get_geometry
-from caloforge.training import RunConfig, initial_model
+from caloforge.training import RunConfig, complete_config, initial_model
 
 __all__ = ["load_recipe", "recipe_facts", "recipe_names"]
 
+_STAND_IN = "gamma"
 _FOLDER = Path(str(resources.files(__name__)))
 
 
@@ -39,7 +41,11 @@ def recipe_facts() -> dict[str, dict[str, Any]]:
     facts = {}
     for name in recipe_names():
         config = RunConfig.from_dict(load_recipe(name))
-        model = initial_model(config, get_geometry(config.geometry))
+        geometry = get_geometry(config.geometry)
+        if geometry.same_voxels(reference_sample(_STAND_IN).geometry):
+            # What a recipe leaves to the training showers is found from those that are at hand.
+            config = complete_config(config, reference_sample(_STAND_IN))
+        model = initial_model(config, geometry)
         facts[name] = {
             "family": config.family,
             "geometry": config.geometry,

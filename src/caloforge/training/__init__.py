@@ -2,7 +2,14 @@
 
 from caloforge.training.config import RunConfig, StageConfig
 from caloforge.training.loop import BEST, LAST, METRICS, STATE, TrainingEvent
-from caloforge.training.run import RUN, DataFacts, check_folder, initial_model, start_or_resume
+from caloforge.training.run import (
+    RUN,
+    DataFacts,
+    check_folder,
+    complete_config,
+    initial_model,
+    start_or_resume,
+)
 from caloforge.training.state import EpochRecord
 from caloforge.training.teacher import Teacher
 from caloforge.training.trainer import split_showers, train
@@ -20,6 +27,7 @@ __all__ = [
     "Teacher",
     "TrainingEvent",
     "check_folder",
+    "complete_config",
     "initial_model",
     "split_showers",
     "start_or_resume",

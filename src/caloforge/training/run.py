@@ -1,5 +1,6 @@
 """A training run as a folder: what was asked for, on which data, and where it stands."""
 
+import dataclasses
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -19,7 +20,7 @@ from caloforge.errors import (
 from caloforge.files import atomic_path, explain_os_error
 from caloforge.geometry import Geometry
 from caloforge.io.digests import sample_fingerprint, spot_digests
-from caloforge.models import ShowerModel, build_model
+from caloforge.models import ShowerModel, build_model, family_class
 from caloforge.seeding import derive_seed
 from caloforge.showers import Showers
 from caloforge.training.config import RunConfig
@@ -28,7 +29,7 @@ from caloforge.training.parallel import Processes
 from caloforge.training.teacher import Teacher
 from caloforge.training.trainer import SAVE_SECONDS, split_showers, train, weights_dtype
 
-__all__ = ["RUN", "DataFacts", "check_folder", "initial_model", "start_or_resume"]
+__all__ = ["RUN", "DataFacts", "check_folder", "complete_config", "initial_model", "start_or_resume"]
 
 RUN = "run.json"
 
@@ -72,6 +73,17 @@ def initial_model(config: RunConfig, geometry: Geometry) -> ShowerModel:
         return build_model(config.family, config.model, geometry)
 
 
+def complete_config(config: RunConfig, showers: Showers) -> RunConfig:
+    """The run with all settings of its model known: some families take numbers from the training split.
+
+    Raises:
+        ValueRangeError: Too few showers for that, or for training and validation.
+    """
+    training, _ = split_showers(len(showers), validation=config.validation, seed=config.seed)
+    settings = family_class(config.family).complete(config.model, showers[training], seed=config.seed)
+    return dataclasses.replace(config, model=settings)
+
+
 def start_or_resume(
     folder: Path,
     config: RunConfig,
@@ -109,6 +121,7 @@ def start_or_resume(
     """
     stages = None
     if teacher is None:
+        config = complete_config(config, showers)
         model = initial_model(config, showers.geometry)
         if model.needs_teacher or config.distillation is not None:
             raise ConfigError(

@@ -98,20 +98,17 @@ def train(
         if stages is None:
             # Range and ratios were fitted in float64 and stay so, whatever the weights are.
             model.fit_range(showers)
-            for stage in model.stages.values():
-                stage.fit(run.train_showers, seed=config.seed)
-        for module in (model, *run.stages.values()):
-            module.to(device)
-        _all_stages(run)
+        _all_stages(run, fit=stages is None)
     return model.eval()
 
 
-def _all_stages(run: Run) -> None:
-    """Train the stages that are not finished."""
+def _all_stages(run: Run, *, fit: bool) -> None:
+    """Train the stages that are not finished; those of a student take over what would be fitted."""
     names = list(run.stages)
     state = run.folder / STATE
     progress, groups = Progress(stage=names[0]), None
-    if state.exists():
+    resumed = state.exists()
+    if resumed:
         progress, groups = load_state(state)
         try:
             run.model.load_state_dict(groups["weights"])
@@ -120,7 +117,13 @@ def _all_stages(run: Run) -> None:
             raise CheckpointError(state, f"is of another model: {problem}") from err
     for name in names[names.index(progress.stage) :]:
         if name != progress.stage:
-            progress, groups = Progress(stage=name, history=progress.history), None
+            progress, groups, resumed = Progress(stage=name, history=progress.history), None, False
+        if fit and not resumed:
+            # Only now: a stage may need what the stages before it have learned. Showers are on the CPU.
+            run.model.cpu()
+            run.stages[name].fit(run.train_showers, seed=run.config.seed)
+        for module in (run.model, *run.stages.values()):
+            module.to(run.device)
         _stage(run, name, progress, groups)
 
 
