@@ -4,6 +4,7 @@ import ast
 import importlib
 import json
 import re
+import runpy
 import shlex
 import sys
 import tomllib
@@ -208,6 +209,8 @@ def test_results_are_the_same_everywhere():
         for page in (ROOT / "README.md", DOCS / "weights.md")
     ]
     assert tables[0] == tables[1]
+    tool = runpy.run_path(str(ROOT / "tools" / "results_table.py"))
+    assert tables[0].lstrip("\n") == tool["table"](ROOT / "benchmarks" / "results")
 
 
 def test_timing_is_what_was_measured():

@@ -51,6 +51,8 @@ def summary(report: dict[str, Any]) -> dict[str, Any]:
         config = test["result"]["config"]
         inputs = "trees" if config["architecture"] == "trees" else config["inputs"]
         for key, result in (("auc", test["result"]), ("auc_floor", test["floor"])):
+            if result is None:  # a report without a second reference has no floor
+                continue
             figures[key][inputs] = {"mean": round(result["auc"], 5), "std": round(result["auc_spread"], 5)}
     return figures
 
