@@ -81,10 +81,10 @@ from caloforge.generation import ShowerGenerator
 
 sample = ShowerGenerator.sample
 
-def hungry(self, e_inc, *, seed, start=0):
+def hungry(self, e_inc, **options):
     if len(e_inc) > 300:
         {way}
-    return sample(self, e_inc, seed=seed, start=start)
+    return sample(self, e_inc, **options)
 
 ShowerGenerator.sample = hungry
 """
@@ -213,7 +213,7 @@ def test_an_interrupt_leaves_what_is_measured(run, tmp_path, to):
 
 
 def wait_for(condition, process=None):
-    end = time.monotonic() + 60
+    end = time.monotonic() + 240  # machines may be busy
     while not condition():
         assert process is None or process.poll() is None, process.communicate()
         assert time.monotonic() < end

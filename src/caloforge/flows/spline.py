@@ -178,6 +178,7 @@ class RationalQuadratic:
     def _locate_in_place(self, point: Tensor, params: Tensor, *, by_height: bool) -> _Bin:
         """As :meth:`_locate`, knot after knot in place, for sampling: several times faster, and has no gradient."""
         k = self.n_bins
+        params = params.to(point.dtype)  # a network may run in bfloat16, a spline never does
         raw = torch.unflatten(params[..., : 2 * k, :], -2, (2, k))
         sizes = (raw - raw.amax(-2, keepdim=True)).exp_()
         sizes.mul_(2 * self.bound * (1 - self.min_bin * k) / sizes.sum(-2, keepdim=True))
