@@ -99,26 +99,16 @@ def row(weights: str | Path, reference: Showers, *, precision: Precision = "floa
 
 def plot(rows: dict[str, dict[str, Any]], path: Path) -> None:
     """AUC against time."""
-    figure, axes = plt.subplots(figsize=(8, 5), layout="constrained")
-    for name, found in rows.items():
-        shipped = "-" in name
-        axes.errorbar(
-            found["ms_per_shower"],
-            found["auc"],
-            found["auc_spread"],
-            fmt="s" if shipped else "o",
-            color="tab:red" if shipped else "tab:blue",
-            capsize=2,
-        )
-        axes.annotate(
-            name,
-            (found["ms_per_shower"], found["auc"]),
-            xytext=(6, 4),
-            textcoords="offset points",
-            fontsize=8,
-        )
+    figure, axes = plt.subplots(figsize=(9, 5), layout="constrained")
+    for (name, found), colour in zip(rows.items(), plt.get_cmap("tab20").colors, strict=False):
+        at = found["ms_per_shower"], found["auc"], found["auc_spread"]
+        axes.errorbar(*at, fmt="s" if "-" in name else "o", color=colour, capsize=2, label=name)
     axes.axhline(0.5, color="gray", lw=0.8)
     axes.set(xscale="log", xlabel="ms per shower, one thread", ylabel="AUC of boosted trees (0.5 is perfect)")
+    ticks = [0.03, 0.04, 0.06, 0.1, 0.2, 0.3]
+    axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks], minor=False)
+    axes.set_xticks([], minor=True)
+    axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), title="squares: shipped weights", fontsize=9)
     axes.set_title("e+ showers: left and low is better")
     figure.savefig(path, dpi=150)
 

@@ -213,6 +213,21 @@ def test_results_are_the_same_everywhere():
     assert tables[0].lstrip("\n") == tool["table"](ROOT / "benchmarks" / "results")
 
 
+def test_fidelity_against_speed_is_what_was_measured():
+    page = (DOCS / "groupwise.md").read_text().split("<!-- pareto -->")[1].split("<!-- /pareto -->")[0]
+    shown = [[cell.strip(" `") for cell in line.split("|")[1:-1]] for line in page.strip().splitlines()[2:]]
+    rows = json.loads((ROOT / "benchmarks/results/pareto.json").read_text())["rows"]
+    assert shown == [
+        [
+            name,
+            f"{row['ms_per_shower']:.4f}",
+            f"{row['parameters']:,}",
+            f"{row['auc']:.3f} ± {row['auc_spread']:.3f}",
+        ]
+        for name, row in rows.items()
+    ]
+
+
 def test_timing_is_what_was_measured():
     """Pages with a table of times have that of the stored benchmark, which is complete."""
     pages = [page for page in PAGES if MARKERS[0] + "\n" in page.read_text()]
