@@ -74,7 +74,7 @@ def demo(
         "Next:\n"
         f"  caloforge info {showers_file}\n"
         f"  caloforge generate {model} -n 100000 --energies 10:90 -o many.h5\n"
-        "  caloforge train caloflow --data YOUR_GEANT4.h5 -o runs/mine\n"
+        f"  caloforge train {generator.header.family} --data YOUR_GEANT4.h5 -o runs/mine\n"
         "  caloforge demo --model runs/mine",
         markup=False,
     )
