@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from caloforge.errors import ConfigError, UnknownNameError
+from caloforge.errors import ConfigError, UnknownNameError, ValueRangeError
 from caloforge.geometry import catalogue, get_geometry
 from caloforge.models import build_model
 from caloforge.models.groupwise import Groupwise
@@ -188,3 +188,37 @@ def test_an_empty_layer_stays_without_moments():
     valid = batch["valid"][:, TOY.n_layers :]
     assert valid[0].tolist() == [k == 0 for k in stage.moments.layer_of_moment]
     assert bool((batch["x"][:, TOY.n_layers :][~valid] == 0).all())
+
+
+def test_layers_of_one_voxel_have_no_moments():
+    geometry = geometry_of(cartesian(1, 1), cartesian(1, 1))
+    model, _ = fitted(geometry)
+    with torch.inference_mode():
+        voxels = model.generate(torch.full((5,), 5e4, dtype=torch.float64), ShowerNoise(1, 0, 5))
+    assert voxels.shape == (5, 2)
+    assert bool(voxels.isfinite().all())
+    assert bool((voxels > 0).any())
+
+
+def test_weights_made_in_inference_mode():
+    with torch.inference_mode():
+        model, _ = fitted(TOY)
+        voxels = model.generate(torch.full((2,), 5e4, dtype=torch.float64), ShowerNoise(1, 0, 2))
+    assert bool(voxels.isfinite().all())
+
+
+def test_random_numbers_are_left_as_they_are():
+    model, _ = fitted(TOY)
+    e_inc = torch.full((1,), 5e4, dtype=torch.float64)
+    with torch.inference_mode():
+        u = ShowerNoise(1, 0, 1).uniform(model.moments.n_noise)
+        before = u.clone()
+        model.moments.decode(u, e_inc)
+        assert torch.equal(u, before)
+
+
+def test_a_threshold_above_all_voxels():
+    with pytest.raises(
+        ValueRangeError, match=r"No voxel .* reaches model.threshold = 1e\+09 MeV, the greatest has"
+    ):
+        fitted(TOY, threshold=1e9)

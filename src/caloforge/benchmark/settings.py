@@ -9,7 +9,8 @@ from caloforge.seeding import MAX_SEED, MAX_SHOWERS, check_whole
 
 __all__ = ["BenchmarkSettings"]
 
-_MAX_THREADS = 4096
+_MAX_THREADS = 1024  # the engine's own limit, which is not imported because torch comes with it
+_MAX_BATCH = 10_000_000
 
 
 @final
@@ -49,7 +50,7 @@ class BenchmarkSettings:
     def __post_init__(self) -> None:
         for name, values, greatest in (
             ("threads", self.threads, _MAX_THREADS),
-            ("batches", self.batches, MAX_SHOWERS),
+            ("batches", self.batches, _MAX_BATCH),
         ):
             if not values:
                 raise ConfigError(f"{name} must name at least one number.")

@@ -146,10 +146,10 @@ def _untrained(subject: Subject, *, device: str) -> "ShowerGenerator":
 
     from caloforge.generation import ShowerGenerator
     from caloforge.models.checkpoint import CheckpointHeader
-    from caloforge.recipes import load_recipe
+    from caloforge.recipes import completed, load_recipe
     from caloforge.training import RunConfig, initial_model
 
-    config = RunConfig.from_dict(load_recipe(subject.name))
+    config = completed(RunConfig.from_dict(load_recipe(subject.name)))
     model = initial_model(config, subject.geometry)
     model.e_inc_range.copy_(torch.tensor(subject.e_inc_range, dtype=torch.float64))
     header = CheckpointHeader(

@@ -41,7 +41,9 @@ def generate(
     ] = "float32",
     compiled: Annotated[
         bool,
-        typer.Option("--compile", help="Compile first: minutes once, then faster. Needs a C++ compiler."),
+        typer.Option(
+            "--compile", help="Compile first: a minute or more once, then faster. Needs a C++ compiler."
+        ),
     ] = False,
     compression: Annotated[int, typer.Option(min=0, max=9, help="gzip level; 0 is fastest.")] = 1,
     allow_extrapolation: Annotated[

@@ -224,7 +224,7 @@ class _Measure:
         estimates: tuple[DimensionEstimate, ...] = ()
         note = None
         try:
-            if constant.all() and len(points):
+            if constant.all() and len(points) > 1:
                 raise ValueRangeError("All showers are equal here: 0 dimensions.")  # noqa: TRY301
             estimates = intrinsic_dimension(
                 points if not constant.any() else points[:, ~constant],

@@ -19,7 +19,9 @@ def cached_plan(module: nn.Module, key: object, make: Callable[[], Plan]) -> Pla
         key: What else it depends on.
         make: Makes the plan.
     """
-    state = (key, *((p.data_ptr(), p._version) for p in module.parameters()))
+    # Tensors made in inference mode count no versions, and are not trained.
+    versions = (None if p.is_inference() else p._version for p in module.parameters())
+    state = (key, *zip((p.data_ptr() for p in module.parameters()), versions, strict=True))
     known: tuple[Any, Plan] | None = module.__dict__.get("_plan")
     if known is None or known[0] != state:
         known = state, make()

@@ -115,7 +115,8 @@ class CaloMan(ShowerModel):
         self.geometry.require_same_voxels(showers.geometry, mine="The model", theirs="the sample")
         manifold = self.manifold
         with torch.no_grad():
-            rows = manifold.rows(showers)
+            device = self.e_inc_range.device
+            rows = {name: values.to(device) for name, values in manifold.rows(showers).items()}
             generator = torch.Generator(rows["voxels"].device).manual_seed(0)
             x, e_layer = manifold.likelihood.encode(rows["voxels"], generator)
             context = manifold.context(e_layer, rows["e_inc"])

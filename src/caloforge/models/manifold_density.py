@@ -114,6 +114,7 @@ class ManifoldDensity(Stage):
     @torch.no_grad()
     def rows(self, showers: Showers) -> Batch:
         """Coordinates of every shower under every symmetry, as mean and width, and its energies."""
+        # The autoencoder is frozen here, and stays so.
         manifold, device = self.manifold.eval(), self.scale.mean.device
         means, widths, contexts = [], [], []
         # What noise the encoding of voxels has is the same in every epoch.

@@ -138,7 +138,7 @@ class ShowerMoments(Stage):
         self, u: Float[Tensor, "B N"], e_inc: Float[Tensor, " B"]
     ) -> tuple[Float[Tensor, "B L"], Float[Tensor, "B M"]]:
         """Uniform numbers to layer energies in MeV (float64) and moments."""
-        noise = u.T.contiguous().logit_().view(self.mixture.n_noise, self.n_features, len(u)).unbind(1)
+        noise = u.T.contiguous().logit().view(self.mixture.n_noise, self.n_features, len(u)).unbind(1)
         sweep = self.net.sweep(self.context(e_inc))
         low, high, std, mean = (b[:, None] for b in (self.low, self.high, self.scale.std, self.scale.mean))
         n, drawn = self.n_layers, list[Tensor]()
@@ -152,6 +152,8 @@ class ShowerMoments(Stage):
             x = self.mixture.sample(noise[k], sweep.params(k)[:, 0])
             drawn.append(torch.maximum(torch.minimum(x, high[k]), low[k]).mul_(valid[k - n]))
             sweep.feed(k, drawn[k][None])
+        if n == self.n_features:  # layers of one voxel each have no moments
+            return e_layer, torch.empty_like(mean[n:]).expand(0, len(u)).T
         moments = torch.addcmul(mean[n:], torch.stack(drawn[n:]), std[n:]).mul_(valid)
         return e_layer, moments.T
 

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from caloforge.errors import ConfigError
+from caloforge.errors import ConfigError, ValueRangeError
 from caloforge.flows import GroupedMADE, LogisticMixture
 from caloforge.geometry import Geometry
 from caloforge.models.base import Batch, Stage
@@ -109,6 +109,11 @@ class VoxelGroups(Stage):
         copies = 4 if len(self.symmetries) > 1 else 1
         voxels = torch.cat([mirrored(rows["voxels"], self.symmetries, generator) for _ in range(copies)])
         hit = voxels >= self.threshold
+        if len(voxels) and not hit.any():
+            raise ValueRangeError(
+                f"No voxel of the training showers reaches model.threshold = {self.threshold:g} MeV, the greatest has "
+                f"{float(showers.voxels.max()):g} MeV; choose a lower threshold."
+            )
         count = hit.sum(0).clamp_min(1)
         x = (voxels.clamp_min(self.threshold) / self.threshold).log()
         self.mean.copy_((x * hit).sum(0) / count)
@@ -116,7 +121,7 @@ class VoxelGroups(Stage):
         peak = torch.from_numpy(showers.voxels.max(axis=0)).to(x)[self.symmetries].amax(0)
         self.brightest.copy_(((peak.clamp_min(self.threshold) / self.threshold).log() - self.mean) / self.std)
         e_layer, e_inc = rows["e_layer"].repeat(copies, 1), rows["e_inc"].repeat(copies)
-        share = (voxels / self._of_layer(e_layer)).std(0)
+        share = (voxels / self._of_layer(e_layer)).std(0, correction=0)
         self.share.copy_(share.clamp_min(1e-4))
         self.context_scale.fit(self._condition(e_layer, self.moments.encode(voxels), e_inc))
         rate = hit.to(x).mean(0).clamp(_RAREST, 1 - _RAREST)
@@ -174,7 +179,7 @@ class VoxelGroups(Stage):
         order = torch.cat(sweep.features)
         sizes = [len(members) for members in sweep.features]
         noise = torch.split(
-            u.T.contiguous().logit_().view(1 + self.mixture.n_noise, self.n_voxels, len(u)), sizes, dim=1
+            u.T.contiguous().logit().view(1 + self.mixture.n_noise, self.n_voxels, len(u)), sizes, dim=1
         )
         scales = (self.mean, self.std, self.brightest)
         mean, std, brightest = (torch.split(b[order, None], sizes) for b in scales)

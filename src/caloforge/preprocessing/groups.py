@@ -13,7 +13,9 @@ _ORDER_SEED = 7
 
 
 def voxel_groups(geometry: Geometry, n_groups: int) -> Int[np.ndarray, " V"]:
-    """Group of each voxel, from 0: a lattice in every layer, so that neighbours are never in the same group.
+    """Group of each voxel, from 0: a lattice in every layer, so that neighbours are in different groups.
+
+    With few groups, or where the lattice does not fit the turn of a polar layer, some neighbours are in the same.
 
     What remains between the voxels of one group, given all earlier groups, is little if each has neighbours that
     are known already. The order of the groups is shuffled, so that early groups are spread over the layer like

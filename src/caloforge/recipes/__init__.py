@@ -10,7 +10,7 @@ from caloforge.evaluation import reference_sample
 from caloforge.geometry import get_geometry
 from caloforge.training import RunConfig, complete_config, initial_model
 
-__all__ = ["load_recipe", "recipe_facts", "recipe_names"]
+__all__ = ["completed", "load_recipe", "recipe_facts", "recipe_names"]
 
 _STAND_IN = "gamma"
 _FOLDER = Path(str(resources.files(__name__)))
@@ -36,16 +36,22 @@ def load_recipe(name_or_path: str | Path) -> dict[str, Any]:
     return read_toml(_FOLDER / f"{name_or_path}.toml")
 
 
+def completed(config: RunConfig) -> RunConfig:
+    """The run with what a recipe leaves to the training showers found from those that come with the package.
+
+    Where these have other voxels than the recipe's calorimeter, it is returned as it is.
+    """
+    showers = reference_sample(_STAND_IN)
+    same = get_geometry(config.geometry).same_voxels(showers.geometry)
+    return complete_config(config, showers) if same else config
+
+
 def recipe_facts() -> dict[str, dict[str, Any]]:
     """Family, purpose, source and parameters per stage of every recipe, on the geometry it was made for."""
     facts = {}
     for name in recipe_names():
         config = RunConfig.from_dict(load_recipe(name))
-        geometry = get_geometry(config.geometry)
-        if geometry.same_voxels(reference_sample(_STAND_IN).geometry):
-            # What a recipe leaves to the training showers is found from those that are at hand.
-            config = complete_config(config, reference_sample(_STAND_IN))
-        model = initial_model(config, geometry)
+        model = initial_model(completed(config), get_geometry(config.geometry))
         facts[name] = {
             "family": config.family,
             "geometry": config.geometry,
