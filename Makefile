@@ -29,6 +29,7 @@ lint: $(DEV)
 
 bench: $(DEV)
 	$(BIN)/caloforge benchmark $(BENCH) --overwrite -o benchmarks/results/timing
+	$(BIN)/python benchmarks/precision_and_compiling.py -o benchmarks/results/precision-and-compiling.json
 	$(BIN)/python benchmarks/memory.py -o benchmarks/results/memory.json
 	$(BIN)/python benchmarks/features.py -o benchmarks/results/features.json
 

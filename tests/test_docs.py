@@ -228,6 +228,13 @@ def test_fidelity_against_speed_is_what_was_measured():
     ]
 
 
+def test_precision_and_compiling_are_what_was_measured():
+    rows = json.loads((ROOT / "benchmarks/results/precision-and-compiling.json").read_text())["rows"]
+    page = (DOCS / "generating.md").read_text()
+    for name, row in rows.items():
+        assert f"| {name} | {row['1']:.2f} | {row['4096']:.3f} |" in page
+
+
 def test_timing_is_what_was_measured():
     """Pages with a table of times have that of the stored benchmark, which is complete."""
     pages = [page for page in PAGES if MARKERS[0] + "\n" in page.read_text()]

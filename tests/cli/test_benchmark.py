@@ -101,7 +101,7 @@ BAD = {
     "batch in words": ("--models run --batches ten", "--batches must be whole numbers from 1"),
     "no batch": ("--models run --batches ,", "--batches must be whole numbers from 1"),
     "threads 0": ("--models run --threads 0", "--threads must be whole numbers from 1"),
-    "too many threads": ("--models run --threads 100000", "threads must lie in 1 .. 4096"),
+    "too many threads": ("--models run --threads 100000", "threads must lie in 1 .. 1024"),
     "negative threads": ("--models run --threads=-1", "--threads must be whole numbers from 1"),
     "no repeats": ("--models run --repeats 0", "repeats"),
     "no time": ("--models run --max-seconds 0", "max_seconds must be positive"),

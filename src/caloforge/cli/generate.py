@@ -42,7 +42,7 @@ def generate(
     compiled: Annotated[
         bool,
         typer.Option(
-            "--compile", help="Compile first: a minute or more once, then faster. Needs a C++ compiler."
+            "--compile", help="Compile first, for single showers: minutes once. Needs a C++ compiler."
         ),
     ] = False,
     compression: Annotated[int, typer.Option(min=0, max=9, help="gzip level; 0 is fastest.")] = 1,

@@ -69,7 +69,7 @@ def load_model(
             faster on processors with instructions for it, slower on others. Weights that were trained in float64
             generate in float64 all the same if this is ``"float32"``.
         compiled: Compile generation for whole blocks and for single showers, where the family can, which takes
-            a minute or more the first time and seconds once it is in the cache on disk. It needs a C++ compiler;
+            minutes the first time and seconds once it is in the cache on disk. It needs a C++ compiler;
             without one there is a warning and nothing is compiled.
 
     Raises:
