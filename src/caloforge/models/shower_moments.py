@@ -122,7 +122,7 @@ class ShowerMoments(Stage):
 
     def forward(self, batch: Batch) -> Float[Tensor, " B"]:
         """Negative log-likelihood of the standardised numbers."""
-        params = self.net(batch["x"][:, None], batch["context"]).float()
+        params = self.net(batch["x"][:, None], batch["context"]).to(batch["x"].dtype)
         return -(self.mixture.log_prob(batch["x"], params) * batch["valid"]).sum(1)
 
     def context(self, e_inc: Float[Tensor, " B"]) -> Float[Tensor, "B 1"]:
