@@ -4,7 +4,9 @@ import torch
 
 from caloforge.errors import ValueRangeError
 
-__all__ = ["check_device"]
+__all__ = ["check_device", "is_out_of_memory"]
+
+_OUT_OF_MEMORY = ("not enough memory", "can't allocate memory", "cannot allocate memory", "out of memory")
 
 
 def check_device(device: torch.device | str) -> torch.device:
@@ -16,3 +18,10 @@ def check_device(device: torch.device | str) -> torch.device:
         problem = (str(err).splitlines() or ["it is not supported"])[0]
         raise ValueRangeError(f"Device {str(device)!r} cannot be used: {problem}") from err
     return found
+
+
+def is_out_of_memory(err: BaseException) -> bool:
+    """Whether an error says that memory ran out; torch says it in several ways."""
+    if isinstance(err, MemoryError | torch.OutOfMemoryError):
+        return True
+    return isinstance(err, RuntimeError) and any(words in str(err).lower() for words in _OUT_OF_MEMORY)

@@ -11,10 +11,9 @@ from typing import Any
 from caloforge.benchmark.cells import CELLS
 from caloforge.errors import CaloForgeError
 
-__all__ = ["is_out_of_memory", "main"]
+__all__ = ["main"]
 
 _INTERRUPTED = 130
-_WORDS = ("not enough memory", "can't allocate memory", "cannot allocate memory", "out of memory")
 
 
 def main(task: str, result: str) -> None:
@@ -34,6 +33,8 @@ def main(task: str, result: str) -> None:
     except CaloForgeError as err:
         answer = {"error": str(err)}
     except (MemoryError, RuntimeError) as err:
+        from caloforge.devices import is_out_of_memory  # loads torch, which a process of Geant4 does without
+
         if not is_out_of_memory(err):
             raise
         lines = str(err).splitlines() or ["out of memory"]
@@ -41,15 +42,6 @@ def main(task: str, result: str) -> None:
     Path(result).write_text(json.dumps(answer))
     sys.stdout.flush()
     os._exit(0)  # compiled libraries are known to crash when they tidy up
-
-
-def is_out_of_memory(err: BaseException) -> bool:
-    """Whether an error says that memory ran out; torch says it in several ways."""
-    import torch
-
-    if isinstance(err, MemoryError | torch.OutOfMemoryError):
-        return True
-    return isinstance(err, RuntimeError) and any(word in str(err).lower() for word in _WORDS)
 
 
 def _end_with_parent() -> None:

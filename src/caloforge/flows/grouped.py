@@ -135,6 +135,9 @@ class _Plan:
         groups = made.groups.to(made.first.weight.device)
         self.features = [torch.nonzero(groups == g)[:, 0] for g in range(n_groups)]
         """Of each group, in the order of a sweep's values."""
+        self.order = torch.cat(self.features)
+        """Of all groups; and where each feature is among them."""
+        self.place = torch.argsort(self.order)
         self.n_channels = n_channels = made.first.weight.shape[1] // n_features
         self.n_inputs, self.n_hidden = n_channels * n_features, n_hidden
         channels = torch.arange(n_channels, device=groups.device)[:, None] * n_features
@@ -196,6 +199,16 @@ class GroupSweep:
     def features(self) -> list[Tensor]:
         """Indices of the features of each group, in the order of their values here."""
         return self._plan.features
+
+    @property
+    def order(self) -> Tensor:
+        """The features of all groups, one group after the other."""
+        return self._plan.order
+
+    @property
+    def place(self) -> Tensor:
+        """Where each feature is in :attr:`order`."""
+        return self._plan.place
 
     def params(self, g: int) -> Float[Tensor, "P n B"]:
         """Parameters of the features of group ``g``."""

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from caloforge.devices import check_device
+from caloforge.devices import check_device, is_out_of_memory
 from caloforge.energies import EnergySource, GivenEnergies
 from caloforge.errors import CaloForgeWarning, EnergyRangeError, NonFiniteError, UnknownNameError
 from caloforge.models import ShowerModel, family_class
@@ -257,7 +257,7 @@ class ShowerGenerator:
         try:
             return self.model.generate(e_inc, ShowerNoise(seed, start, len(e_inc), device=self._device))
         except (MemoryError, RuntimeError) as err:
-            if len(e_inc) == 1 or not _is_out_of_memory(err):
+            if len(e_inc) == 1 or not is_out_of_memory(err):
                 raise
         half = len(e_inc) // 2
         warnings.warn(
@@ -274,11 +274,6 @@ def _keep_compiled_code() -> None:
     """Keep what is compiled in the user's cache, where it survives a restart, unless told otherwise."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(Path(base) / "caloforge" / "compiled"))
-
-
-def _is_out_of_memory(err: Exception) -> bool:
-    known = isinstance(err, MemoryError | torch.OutOfMemoryError)
-    return known or "allocate memory" in str(err)  # what torch says on a CPU
 
 
 @contextlib.contextmanager

@@ -73,6 +73,11 @@ class Stage(nn.Module, abc.ABC):
     def draw(self, rows: Batch, generator: torch.Generator) -> Batch:
         """A training batch from rows: fresh noise and augmentation, from ``generator`` alone."""
 
+    @property
+    def _dtype(self) -> torch.dtype:
+        """Floating type of the weights."""
+        return next(self.parameters()).dtype
+
     @abc.abstractmethod
     def forward(self, batch: Batch) -> Float[Tensor, " B"]:
         """Loss of each shower of a batch."""

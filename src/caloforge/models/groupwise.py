@@ -6,7 +6,7 @@ products, the density is exact, and training is plain maximum likelihood.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, final
+from typing import Any, final
 
 import torch
 from jaxtyping import Float
@@ -18,6 +18,7 @@ from caloforge.models.base import ShowerModel, Stage
 from caloforge.models.shower_moments import ShowerMoments, ShowerMomentsConfig
 from caloforge.models.voxel_groups import VoxelGroups, VoxelGroupsConfig
 from caloforge.noise import ShowerNoise
+from caloforge.preprocessing import Symmetry
 from caloforge.units import keV
 
 __all__ = ["Groupwise", "GroupwiseConfig"]
@@ -30,7 +31,7 @@ class GroupwiseConfig:
 
     threshold: float = 1 * keV
     """Voxels below this are zero, in training and in what is generated, MeV."""
-    symmetry: Literal["none", "all"] = "all"
+    symmetry: Symmetry = "all"
     """Reflect (Cartesian) or turn (polar) training showers at random; right for a centred beam only."""
     moments: ShowerMomentsConfig = field(default_factory=ShowerMomentsConfig)
     """p(layer energies, moments | e_inc)."""
@@ -47,7 +48,7 @@ class Groupwise(ShowerModel):
     def __init__(self, geometry: Geometry, config: GroupwiseConfig) -> None:
         super().__init__(geometry)
         self.config = config
-        threshold, symmetry = config.threshold, config.symmetry == "all"
+        threshold, symmetry = config.threshold, config.symmetry
         self.moments = ShowerMoments(geometry, config.moments, threshold=threshold, symmetry=symmetry)
         self.voxels = VoxelGroups(geometry, config.voxels, threshold=threshold, symmetry=symmetry)
         self._compiled: dict[int, Callable[..., Tensor]] = {}

@@ -58,6 +58,7 @@ class LayerEnergiesConfig:
 
     def __post_init__(self) -> None:
         check_flow(self, where="model.energies")
+        check_between(0, self.alpha, 0.5, name="model.energies.alpha")
         check_at_least(0, self.noise, name="model.energies.noise")
         if self.max_e_ratio is not None:
             check_between(0, self.max_e_ratio, math.inf, name="model.energies.max_e_ratio")
@@ -130,10 +131,6 @@ class LayerEnergies(Stage):
         """Normal ``z`` to layer energies in MeV, float64."""
         x = self.flow.decode(z.to(self._dtype), self.context(e_inc))
         return self.shares.decode(x if self.scale is None else self.scale.decode(x), e_inc)
-
-    @property
-    def _dtype(self) -> torch.dtype:
-        return next(self.parameters()).dtype
 
     def _features(self, x: Tensor) -> Tensor:
         return (x if self.scale is None else self.scale.encode(x)).to(self._dtype)

@@ -5,20 +5,19 @@ from typing import Any
 
 from caloforge.errors import ConfigError
 
-__all__ = ["check_at_least", "check_between", "check_flow"]
+__all__ = ["check_at_least", "check_between", "check_flow", "check_share"]
 
 _SEEDS = 2**63
 
 
 def check_flow(config: Any, *, where: str) -> None:
-    """Check what all flows have: sizes, the logit's margin, the seed of the permutations.
+    """Check what all flows have: sizes, the seed of the permutations.
 
     Raises:
         ConfigError: A value that makes no sense; the message begins with its dotted name.
     """
     for name, least in (("blocks", 1), ("hidden", 1), ("depth", 0)):
         check_at_least(least, getattr(config, name), name=f"{where}.{name}")
-    check_between(0, config.alpha, 0.5, name=f"{where}.alpha")
     if not 0 <= config.permutation_seed < _SEEDS:
         raise ConfigError(
             f"{where}.permutation_seed must lie in 0 .. 2^63 - 1, got {config.permutation_seed}."
@@ -43,3 +42,13 @@ def check_between(low: int | float, value: int | float, high: int | float, *, na
     """
     if not low < value < high:
         raise ConfigError(f"{name} must lie between {low} and {high}, both excluded; got {value}.")
+
+
+def check_share(value: float, *, name: str) -> None:
+    """``0 <= value < 1``.
+
+    Raises:
+        ConfigError: It is not.
+    """
+    if not 0 <= value < 1:
+        raise ConfigError(f"{name} must lie in [0, 1), got {value}.")

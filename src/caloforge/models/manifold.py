@@ -25,10 +25,10 @@ from caloforge.geometry import Geometry
 from caloforge.intrinsic_dimension import intrinsic_dimension
 from caloforge.models.base import Batch, Stage
 from caloforge.models.conditions import log_energies
-from caloforge.models.limits import check_at_least, check_between
+from caloforge.models.limits import check_at_least, check_between, check_share
 from caloforge.models.voxel_likelihood import Likelihood, voxel_likelihood
 from caloforge.noise import ShowerNoise
-from caloforge.preprocessing import AnyEncoding, Shares, Standardize, mirrored, voxel_symmetries
+from caloforge.preprocessing import AnyEncoding, Shares, Standardize, Symmetry, mirrored, voxel_symmetries
 from caloforge.seeding import derive_seed
 from caloforge.showers import Showers
 from caloforge.units import keV
@@ -78,7 +78,7 @@ class ManifoldConfig:
     """Scale every voxel's feature to zero mean and unit width, for ``gaussian``."""
     threshold: float = 10 * keV
     """Voxels below this are zero in what is generated, MeV."""
-    symmetry: Literal["none", "all"] = "none"
+    symmetry: Symmetry = "none"
     """Reflect (Cartesian) or turn (polar) training showers at random; right for a centred beam only."""
 
     def __post_init__(self) -> None:
@@ -92,8 +92,7 @@ class ManifoldConfig:
         check_between(0, self.threshold, math.inf, name=f"{where}.threshold")
         if self.latent is not None:
             check_at_least(1, self.latent, name=f"{where}.latent")
-        if not 0 <= self.dropout < 1:
-            raise ConfigError(f"{where}.dropout must lie in [0, 1), got {self.dropout}.")
+        check_share(self.dropout, name=f"{where}.dropout")
 
     def latent_in(self, geometry: Geometry) -> int:
         """The number of coordinates, which must be known by now.
@@ -133,9 +132,7 @@ class Manifold(Stage):
             standardize=config.standardize,
             alpha=config.alpha,
         )
-        identity = torch.arange(self.n_voxels)[None]
-        symmetries = voxel_symmetries(geometry) if config.symmetry == "all" else identity
-        self.register_buffer("symmetries", symmetries, persistent=False)
+        self.register_buffer("symmetries", voxel_symmetries(geometry, config.symmetry), persistent=False)
         self.context_scale = Standardize(1 + self.n_layers)
         sizes = _sizes(geometry, config)
         self.encoder = _network(sizes["encoder"], dropout=config.dropout)
@@ -250,10 +247,6 @@ class Manifold(Stage):
     @property
     def _random(self) -> bool:
         return self.config.kind == "vae"
-
-    @property
-    def _dtype(self) -> torch.dtype:
-        return next(self.parameters()).dtype
 
 
 def estimated_latent(showers: Showers, *, threshold: float, seed: int) -> int:

@@ -65,8 +65,6 @@ class ManifoldDensityConfig:
     permutation_seed: int = 3
     """Seed of the fixed permutations or halves; part of the model."""
 
-    alpha = 0.1  # no logit here; check_flow wants one
-
     def __post_init__(self) -> None:
         check_flow(self, where="model.density")
 

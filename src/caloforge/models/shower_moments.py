@@ -7,12 +7,18 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from caloforge.errors import ConfigError
 from caloforge.flows import GroupedMADE, LogisticMixture
 from caloforge.geometry import Geometry
 from caloforge.models.base import Batch, Stage
-from caloforge.models.limits import check_at_least
-from caloforge.preprocessing import LayerMoments, LayerShares, Standardize, mirrored, voxel_symmetries
+from caloforge.models.limits import check_at_least, check_between, check_share
+from caloforge.preprocessing import (
+    LayerMoments,
+    LayerShares,
+    Standardize,
+    Symmetry,
+    mirrored,
+    voxel_symmetries,
+)
 from caloforge.seeding import derive_seed
 from caloforge.showers import Showers
 from caloforge.units import keV
@@ -45,10 +51,8 @@ class ShowerMomentsConfig:
         check_at_least(0, self.depth, name="model.moments.depth")
         check_at_least(1, self.components, name="model.moments.components")
         check_at_least(0, self.noise, name="model.moments.noise")
-        if not 0 <= self.dropout < 1:
-            raise ConfigError(f"model.moments.dropout must lie in [0, 1), got {self.dropout}.")
-        if not 0 < self.alpha < 0.5:
-            raise ConfigError(f"model.moments.alpha must lie between 0 and 0.5, got {self.alpha}.")
+        check_share(self.dropout, name="model.moments.dropout")
+        check_between(0, self.alpha, 0.5, name="model.moments.alpha")
 
 
 @final
@@ -59,7 +63,7 @@ class ShowerMoments(Stage):
         geometry: The calorimeter.
         config: Sizes.
         threshold: Layers with less energy have no moments, MeV.
-        symmetry: Whether training showers are reflected or turned.
+        symmetry: How training showers are reflected or turned.
     """
 
     symmetries: Tensor
@@ -67,7 +71,7 @@ class ShowerMoments(Stage):
     high: Tensor
 
     def __init__(
-        self, geometry: Geometry, config: ShowerMomentsConfig, *, threshold: float, symmetry: bool
+        self, geometry: Geometry, config: ShowerMomentsConfig, *, threshold: float, symmetry: Symmetry
     ) -> None:
         super().__init__()
         self.config, self.threshold, self.n_layers = config, threshold, geometry.n_layers
@@ -77,18 +81,15 @@ class ShowerMoments(Stage):
         self.scale, self.context_scale = Standardize(self.n_features), Standardize(1)
         self.register_buffer("low", torch.full((self.n_features,), -torch.inf))
         self.register_buffer("high", torch.full((self.n_features,), torch.inf))
-        identity = torch.arange(geometry.n_voxels)[None]
-        self.register_buffer(
-            "symmetries", voxel_symmetries(geometry) if symmetry else identity, persistent=False
-        )
+        self.register_buffer("symmetries", voxel_symmetries(geometry, symmetry), persistent=False)
         self.mixture = LogisticMixture(n_components=config.components)
-        self.net = GroupedMADE(range(self.n_features), **_sizes(geometry, config), dropout=config.dropout)
+        self.net = GroupedMADE(range(self.n_features), **_sizes(config), dropout=config.dropout)
 
     @staticmethod
     def count_parameters(geometry: Geometry, config: ShowerMomentsConfig) -> int:
         """Parameters of such a stage, without building its network."""
         n_features = geometry.n_layers + LayerMoments(geometry).n_moments
-        return GroupedMADE.count_parameters(n_features=n_features, **_sizes(geometry, config))
+        return GroupedMADE.count_parameters(n_features=n_features, **_sizes(config))
 
     def fit(self, showers: Showers, *, seed: int) -> None:
         """Estimate the largest energy ratio, the scales, and the range of each number."""
@@ -142,24 +143,23 @@ class ShowerMoments(Stage):
         sweep = self.net.sweep(self.context(e_inc))
         low, high, std, mean = (b[:, None] for b in (self.low, self.high, self.scale.std, self.scale.mean))
         n, drawn = self.n_layers, list[Tensor]()
-        for k in range(n):
+
+        def draw(k: int) -> Tensor:
             x = self.mixture.sample(noise[k], sweep.params(k)[:, 0])
-            drawn.append(torch.maximum(torch.minimum(x, high[k]), low[k]))
+            return torch.maximum(torch.minimum(x, high[k]), low[k])
+
+        for k in range(n):
+            drawn.append(draw(k))
             sweep.feed(k, drawn[k][None])
         e_layer = self.shares.decode(torch.addcmul(mean[:n], torch.stack(drawn), std[:n]).T, e_inc)
         valid = self.moments.valid(e_layer, self.threshold).T.to(mean.dtype)
         for k in range(n, self.n_features):
-            x = self.mixture.sample(noise[k], sweep.params(k)[:, 0])
-            drawn.append(torch.maximum(torch.minimum(x, high[k]), low[k]).mul_(valid[k - n]))
+            drawn.append(draw(k).mul_(valid[k - n]))
             sweep.feed(k, drawn[k][None])
         if n == self.n_features:  # layers of one voxel each have no moments
             return e_layer, torch.empty_like(mean[n:]).expand(0, len(u)).T
         moments = torch.addcmul(mean[n:], torch.stack(drawn[n:]), std[n:]).mul_(valid)
         return e_layer, moments.T
-
-    @property
-    def _dtype(self) -> torch.dtype:
-        return next(self.parameters()).dtype
 
     def _features(self, rows: Batch, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Logit shares and moments of showers, and which of them mean something."""
@@ -173,7 +173,7 @@ class ShowerMoments(Stage):
         )
 
 
-def _sizes(geometry: Geometry, config: ShowerMomentsConfig) -> dict[str, int]:
+def _sizes(config: ShowerMomentsConfig) -> dict[str, int]:
     return {
         "n_channels": 1,
         "n_context": 1,

@@ -12,7 +12,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from caloforge.errors import ConfigError
 from caloforge.flows import (
     MADE,
     AutoregressiveSpline,
@@ -27,8 +26,8 @@ from caloforge.flows import (
 from caloforge.geometry import Geometry
 from caloforge.models.base import Batch, Stage
 from caloforge.models.conditions import log_energies
-from caloforge.models.limits import check_between, check_flow
-from caloforge.preprocessing import Encoding, Standardize, mirrored, voxel_step, voxel_symmetries
+from caloforge.models.limits import check_between, check_flow, check_share
+from caloforge.preprocessing import Encoding, Standardize, Symmetry, mirrored, voxel_step, voxel_symmetries
 from caloforge.seeding import derive_seed
 from caloforge.showers import Showers
 from caloforge.units import keV
@@ -73,16 +72,16 @@ class ShowerShapeConfig:
     """Margin of the logit, for ``logit-share``."""
     standardize: bool = False
     """Scale every voxel's feature to zero mean and unit width."""
-    symmetry: Literal["none", "all"] = "none"
+    symmetry: Symmetry = "none"
     """Reflect (Cartesian) or turn (polar) training showers at random; right for a centred beam only."""
     permutation_seed: int = 2
     """Seed of the fixed permutations; part of the model."""
 
     def __post_init__(self) -> None:
         check_flow(self, where="model.shape")
+        check_between(0, self.alpha, 0.5, name="model.shape.alpha")
         check_between(0, self.threshold, math.inf, name="model.shape.threshold")
-        if not 0 <= self.dropout < 1:
-            raise ConfigError(f"model.shape.dropout must lie in [0, 1), got {self.dropout}.")
+        check_share(self.dropout, name="model.shape.dropout")
 
 
 @final
@@ -103,9 +102,7 @@ class ShowerShape(Stage):
             alpha=config.alpha,
         )
         self.context_scale = Standardize(1 + self.n_layers)
-        identity = torch.arange(self.n_voxels)[None]
-        symmetries = voxel_symmetries(geometry) if config.symmetry == "all" else identity
-        self.register_buffer("symmetries", symmetries, persistent=False)
+        self.register_buffer("symmetries", voxel_symmetries(geometry, config.symmetry), persistent=False)
         orders = _orders(sizes, config.blocks, torch.Generator().manual_seed(config.permutation_seed))
         is_student = config.role == "student"
         spline = InverseSpline(_spline(config)) if is_student else _spline(config)
@@ -178,10 +175,6 @@ class ShowerShape(Stage):
         """Normal ``z`` to voxels in MeV that sum to ``e_layer``."""
         x = self.flow.decode(z.to(self._dtype), self.context(e_layer, e_inc))
         return self.step.decode(x, e_layer)
-
-    @property
-    def _dtype(self) -> torch.dtype:
-        return next(self.parameters()).dtype
 
 
 def _spline(config: ShowerShapeConfig) -> RationalQuadratic:

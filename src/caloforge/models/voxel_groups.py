@@ -9,13 +9,20 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from caloforge.errors import ConfigError, ValueRangeError
+from caloforge.errors import ValueRangeError
 from caloforge.flows import GroupedMADE, LogisticMixture
 from caloforge.geometry import Geometry
 from caloforge.models.base import Batch, Stage
 from caloforge.models.conditions import log_energies
-from caloforge.models.limits import check_at_least, check_between
-from caloforge.preprocessing import LayerMoments, Standardize, mirrored, voxel_groups, voxel_symmetries
+from caloforge.models.limits import check_at_least, check_between, check_share
+from caloforge.preprocessing import (
+    LayerMoments,
+    Standardize,
+    Symmetry,
+    mirrored,
+    voxel_groups,
+    voxel_symmetries,
+)
 from caloforge.seeding import derive_seed
 from caloforge.showers import Showers
 
@@ -48,8 +55,7 @@ class VoxelGroupsConfig:
     def __post_init__(self) -> None:
         for name, least in (("groups", 1), ("hidden", 1), ("depth", 0), ("components", 1)):
             check_at_least(least, getattr(self, name), name=f"model.voxels.{name}")
-        if not 0 <= self.dropout < 1:
-            raise ConfigError(f"model.voxels.dropout must lie in [0, 1), got {self.dropout}.")
+        check_share(self.dropout, name="model.voxels.dropout")
 
 
 @final
@@ -64,7 +70,7 @@ class VoxelGroups(Stage):
         geometry: The calorimeter.
         config: Sizes.
         threshold: Voxels below it are not hit, MeV.
-        symmetry: Whether training showers are reflected or turned.
+        symmetry: How training showers are reflected or turned.
     """
 
     symmetries: Tensor
@@ -75,7 +81,7 @@ class VoxelGroups(Stage):
     share: Tensor
 
     def __init__(
-        self, geometry: Geometry, config: VoxelGroupsConfig, *, threshold: float, symmetry: bool
+        self, geometry: Geometry, config: VoxelGroupsConfig, *, threshold: float, symmetry: Symmetry
     ) -> None:
         super().__init__()
         check_between(0, threshold, math.inf, name="model.threshold")
@@ -88,9 +94,7 @@ class VoxelGroups(Stage):
         sizes = torch.tensor([layer.n_voxels for layer in geometry.layers])
         layer_of_voxel = torch.repeat_interleave(torch.arange(self.n_layers), sizes)
         self.register_buffer("layer_of_voxel", layer_of_voxel, persistent=False)
-        identity = torch.arange(self.n_voxels)[None]
-        symmetries = voxel_symmetries(geometry) if symmetry else identity
-        self.register_buffer("symmetries", symmetries, persistent=False)
+        self.register_buffer("symmetries", voxel_symmetries(geometry, symmetry), persistent=False)
         self.mixture = LogisticMixture(n_components=config.components)
         groups = voxel_groups(geometry, config.groups).tolist()
         self.net = GroupedMADE(groups, **_sizes(geometry, config), dropout=config.dropout)
@@ -176,7 +180,7 @@ class VoxelGroups(Stage):
         A layer whose energy is above the threshold always has a hit; one below it is empty.
         """
         sweep = self.net.sweep(self.context(e_layer, moments, e_inc), dtype=self.products)
-        order = torch.cat(sweep.features)
+        order = sweep.order
         sizes = [len(members) for members in sweep.features]
         noise = torch.split(
             u.T.contiguous().logit().view(1 + self.mixture.n_noise, self.n_voxels, len(u)), sizes, dim=1
@@ -197,8 +201,7 @@ class VoxelGroups(Stage):
             seen, share = sweep.inputs(g).chunk(2)
             seen[:] = t.add_(_HIT).mul_(hit)
             share[:] = (voxel * to_share[g]).clamp_max_(_LARGEST_SHARE)
-        back = torch.argsort(order)
-        voxels, surplus = voxels.index_select(0, back), surplus.index_select(0, back)
+        voxels, surplus = voxels.index_select(0, sweep.place), surplus.index_select(0, sweep.place)
         return self._closed(voxels, surplus, energy, moments.T.to(self._dtype)).T.contiguous()
 
     def _closed(self, voxels: Tensor, surplus: Tensor, e_layer: Tensor, moments: Tensor) -> Tensor:
@@ -228,10 +231,6 @@ class VoxelGroups(Stage):
 
     def _of_layer(self, e_layer: Tensor) -> Tensor:
         return e_layer.clamp_min(self.threshold)[:, self.layer_of_voxel]
-
-    @property
-    def _dtype(self) -> torch.dtype:
-        return next(self.parameters()).dtype
 
     @staticmethod
     def _condition(e_layer: Tensor, moments: Tensor, e_inc: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 from caloforge.preprocessing.groups import voxel_groups
 from caloforge.preprocessing.moments import LayerMoments
 from caloforge.preprocessing.steps import LayerShares, Standardize, expit, layer_sums, logit
-from caloforge.preprocessing.symmetry import mirrored, voxel_symmetries
+from caloforge.preprocessing.symmetry import Symmetry, mirrored, voxel_symmetries
 from caloforge.preprocessing.voxels import (
     AnyEncoding,
     Encoding,
@@ -23,6 +23,7 @@ __all__ = [
     "LogitShares",
     "Shares",
     "Standardize",
+    "Symmetry",
     "VoxelStep",
     "expit",
     "layer_sums",

@@ -47,7 +47,11 @@ class LayerMoments(nn.Module):
         for k, (layer, positions) in enumerate(zip(geometry.layers, axes, strict=True)):
             padded = [*positions, *[np.zeros(layer.n_voxels)] * (self.n_axes - len(positions))]
             powers = [np.ones(layer.n_voxels)] + [(p / _UNIT) ** n for p in padded for n in (1, 2, 3, 4)]
-            self.register_buffer(f"powers_{k}", torch.from_numpy(np.stack(powers)).float(), persistent=False)
+            stacked = torch.from_numpy(np.stack(powers)).float()
+            self.register_buffer(f"powers_{k}", stacked, persistent=False)
+            # What an exponent is made of: the powers 0, then 1 and 2 of each position.
+            curve = [0] + [1 + 4 * axis + n for axis in range(self.n_axes) for n in (0, 1)]
+            self.register_buffer(f"curve_{k}", stacked[curve], persistent=False)
         moments = [(k, a, n) for k in range(self.n_layers) for a in range(len(axes[k])) for n in (0, 1)]
         places = [(k * self.n_axes + a) * 2 + n for k, a, n in moments]
         self.register_buffer("where", torch.tensor(places, dtype=torch.long), persistent=False)
@@ -88,7 +92,7 @@ class LayerMoments(nn.Module):
         for _ in range(_STEPS):
             tilts = self._tilts(self._sums(voxels), mean, variance)
             factors = [
-                torch.mm(self._powers(k)[self._curve].T.to(tilt.dtype), tilt)
+                torch.mm(self.get_buffer(f"curve_{k}").T.to(tilt.dtype), tilt)
                 .clamp_(-_STEEPEST, _STEEPEST)
                 .exp_()
                 for k, tilt in enumerate(tilts)
@@ -98,7 +102,7 @@ class LayerMoments(nn.Module):
 
     def _sums(self, voxels: Float[Tensor, "V B"]) -> Float[Tensor, "L P B"]:
         """Sums of energy times powers of position."""
-        powers = [self._powers(k).to(voxels.dtype) for k in range(self.n_layers)]
+        powers = [self.get_buffer(f"powers_{k}").to(voxels.dtype) for k in range(self.n_layers)]
         return torch.stack([p @ voxels[layer] for p, layer in zip(powers, self.slices, strict=True)])
 
     def _tilts(self, sums: Tensor, wanted_mean: Tensor, wanted_variance: Tensor) -> Float[Tensor, "L C B"]:
@@ -124,15 +128,6 @@ class LayerMoments(nn.Module):
         square = m1.square()
         variance = (m2 - square).clamp_min(0.0)
         return m1, variance, m4 - 4 * m1 * m3 + 3 * square * (2 * m2 - square)
-
-    def _powers(self, k: int) -> Tensor:
-        powers: Tensor = getattr(self, f"powers_{k}")
-        return powers
-
-    @property
-    def _curve(self) -> list[int]:
-        """Rows of the powers that an exponent is made of: 0, then 1 and 2 of each position."""
-        return [0] + [1 + 4 * axis + n for axis in range(self.n_axes) for n in (0, 1)]
 
 
 def _axes(grid: Grid) -> list[np.ndarray]:

@@ -4,6 +4,8 @@ Showers may be reflected (Cartesian grids) or turned and reflected (polar grids)
 probability, so a random element per shower and epoch multiplies the training set at no cost.
 """
 
+from typing import Literal
+
 import numpy as np
 import torch
 from jaxtyping import Float, Int
@@ -12,18 +14,22 @@ from torch import Tensor
 from caloforge.errors import ConfigError
 from caloforge.geometry import CartesianGrid, Geometry
 
-__all__ = ["mirrored", "voxel_symmetries"]
+__all__ = ["Symmetry", "mirrored", "voxel_symmetries"]
+
+Symmetry = Literal["none", "all"]
 
 
-def voxel_symmetries(geometry: Geometry) -> Int[Tensor, "S V"]:
-    """All symmetries: row s lists, for each voxel, the voxel whose content it receives; row 0 is the identity.
+def voxel_symmetries(geometry: Geometry, which: Symmetry = "all") -> Int[Tensor, "S V"]:
+    """Symmetries: row s lists, for each voxel, the voxel whose content it receives; row 0 is the identity.
 
-    Cartesian geometries have the 4 reflections in x and y. Polar ones have the rotations common to all
-    layers that are cut in alpha, each also reflected.
+    ``"none"`` gives the identity alone. Of ``"all"``, Cartesian geometries have the 4 reflections in x and y, polar
+    ones the rotations common to all layers that are cut in alpha, each also reflected.
 
     Raises:
         ConfigError: A Cartesian layer is not symmetric about the axis, or grids of both kinds are mixed.
     """
+    if which == "none":
+        return torch.arange(geometry.n_voxels)[None]
     kinds = {layer.grid.kind for layer in geometry.layers}
     if len(kinds) > 1:
         raise ConfigError(

@@ -3,8 +3,7 @@
 from pathlib import Path
 from typing import Any, Final
 
-from caloforge.errors import FileFormatError
-from caloforge.report.plain import read_json
+from caloforge.report.plain import read_result
 
 __all__ = ["COMPARISON_SCHEMA", "PAGE", "PLOTS", "REPORT_FILE", "SCHEMA", "SCHEMA_VERSION", "load_report"]
 
@@ -25,24 +24,12 @@ def load_report(path: str | Path) -> dict[str, Any]:
     Raises:
         FileFormatError: It is missing, damaged, something else, or of a version that this one cannot read.
     """
-    path = Path(path)
-    if path.is_dir():
-        path = path / REPORT_FILE
-    try:
-        data = read_json(path)
-    except OSError as err:
-        raise FileFormatError(path, f"cannot be read: {err.strerror}.") from err
-    except (ValueError, RecursionError) as err:
-        raise FileFormatError(path, f"is not valid JSON: {err}.") from err
-    if not isinstance(data, dict) or data.get("schema") != SCHEMA:
-        raise FileFormatError(path, "is no report of caloforge evaluate.")
-    if data.get("schema_version") != SCHEMA_VERSION:
-        raise FileFormatError(
-            path,
-            f"has report version {data.get('schema_version')!r}, this caloforge reads version {SCHEMA_VERSION}; "
-            "evaluate the showers again.",
-        )
-    for key, kind in _NEEDED.items():
-        if not isinstance(data.get(key), kind):
-            raise FileFormatError(path, f"the entry {key!r} is missing or damaged.")
-    return data
+    return read_result(
+        path,
+        name=REPORT_FILE,
+        schema=SCHEMA,
+        version=SCHEMA_VERSION,
+        needed=_NEEDED,
+        what=("report of caloforge evaluate", "report"),
+        again="evaluate the showers again",
+    )
