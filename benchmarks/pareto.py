@@ -105,7 +105,7 @@ def plot(rows: dict[str, dict[str, Any]], path: Path) -> None:
         axes.errorbar(*at, fmt="s" if "-" in name else "o", color=colour, capsize=2, label=name)
     axes.axhline(0.5, color="gray", lw=0.8)
     axes.set(xscale="log", xlabel="ms per shower, one thread", ylabel="AUC of boosted trees (0.5 is perfect)")
-    ticks = [0.03, 0.04, 0.06, 0.1, 0.2, 0.3]
+    ticks = [0.02, 0.03, 0.04, 0.06, 0.1, 0.2, 0.3]
     axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks], minor=False)
     axes.set_xticks([], minor=True)
     axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), title="squares: shipped weights", fontsize=9)
@@ -118,7 +118,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--runs", type=Path, required=True)
-    parser.add_argument("--shipped", default="caloflow-eplus,groupwise-eplus")
+    parser.add_argument("--shipped", default="caloflow-eplus,groupwise-eplus,caloman-eplus")
     parser.add_argument("--only", help="Variants, by name, separated by commas.")
     parser.add_argument("-o", "--output", type=Path)
     args = parser.parse_args()

@@ -107,3 +107,15 @@ def test_more_than_the_largest_ratio_counts_as_just_that():
     e_inc = torch.tensor([10.0])
     decoded = shares.decode(shares.encode(torch.tensor([[15.0, 5.0]]), e_inc), e_inc)
     torch.testing.assert_close(decoded, torch.tensor([[7.5, 2.5]], dtype=F64))
+
+
+def test_parts_are_what_a_layer_takes_and_leaves():
+    step = LayerShares(3, alpha=1e-6)
+    step.max_e_ratio.fill_(1.5)
+    e_layer = torch.tensor([[10.0, 60.0, 20.0], [5.0, 0.0, 1.0]], dtype=torch.float64)
+    e_inc = torch.tensor([100.0, 8.0], dtype=torch.float64)
+    taken, left = step.parts(step.encode(e_layer, e_inc), e_inc)
+    expected = torch.tensor([[0.0, 10.0, 60.0], [0.0, 5.0, 0.0]], dtype=torch.float64)
+    torch.testing.assert_close(taken, expected, rtol=1e-5, atol=1e-4)
+    expected = torch.tensor([[90.0, 80.0, 20.0], [6.0, 1.0, 1.0]], dtype=torch.float64)
+    torch.testing.assert_close(left, expected, rtol=1e-5, atol=1e-4)

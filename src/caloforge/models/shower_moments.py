@@ -6,6 +6,7 @@ from typing import final
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn.functional import pad
 
 from caloforge.flows import GroupedMADE, LogisticMixture
 from caloforge.geometry import Geometry
@@ -25,6 +26,7 @@ from caloforge.units import keV
 
 __all__ = ["ShowerMoments", "ShowerMomentsConfig"]
 
+_N_CHANNELS = 3  # a number as it is drawn; of energies, what the share takes and what it leaves
 _MARGIN = 0.001  # of the largest energy ratio in training
 
 
@@ -58,6 +60,9 @@ class ShowerMomentsConfig:
 @final
 class ShowerMoments(Stage):
     """Autoregressive mixtures over the logit energy shares of the layers, then over their moments.
+
+    The network sees each energy as a share, and in MeV what the share takes and leaves: a particle that passes a
+    layer without a shower deposits the same whatever its energy.
 
     Args:
         geometry: The calorimeter.
@@ -119,11 +124,14 @@ class ShowerMoments(Stage):
         """Features with fresh noise and a fresh symmetry element; invalid moments are 0."""
         x, valid = self._features(rows, generator)
         scaled = torch.where(valid, self.scale.encode(x), torch.zeros_like(x))
-        return {"x": scaled, "valid": valid, "context": self.context(rows["e_inc"])}
+        parts = torch.stack(self.shares.parts(x[:, : self.n_layers], rows["e_inc"]), dim=1)
+        energies = pad(_log(parts), (0, self.moments.n_moments))
+        seen = torch.cat([scaled[:, None], energies], dim=1)
+        return {"x": scaled, "seen": seen, "valid": valid, "context": self.context(rows["e_inc"])}
 
     def forward(self, batch: Batch) -> Float[Tensor, " B"]:
         """Negative log-likelihood of the standardised numbers."""
-        params = self.net(batch["x"][:, None], batch["context"]).to(batch["x"].dtype)
+        params = self.net(batch["seen"], batch["context"]).to(batch["x"].dtype)
         return -(self.mixture.log_prob(batch["x"], params) * batch["valid"]).sum(1)
 
     def context(self, e_inc: Float[Tensor, " B"]) -> Float[Tensor, "B 1"]:
@@ -142,7 +150,8 @@ class ShowerMoments(Stage):
         noise = u.T.contiguous().logit().view(self.mixture.n_noise, self.n_features, len(u)).unbind(1)
         sweep = self.net.sweep(self.context(e_inc))
         low, high, std, mean = (b[:, None] for b in (self.low, self.high, self.scale.std, self.scale.mean))
-        n, drawn = self.n_layers, list[Tensor]()
+        n, rest = self.n_layers, (self.shares.max_e_ratio * e_inc).to(self._dtype)
+        drawn: list[Tensor] = []
 
         def draw(k: int) -> Tensor:
             x = self.mixture.sample(noise[k], sweep.params(k)[:, 0])
@@ -150,12 +159,14 @@ class ShowerMoments(Stage):
 
         for k in range(n):
             drawn.append(draw(k))
-            sweep.feed(k, drawn[k][None])
+            taken, rest = self.shares.part(k, torch.addcmul(mean[k], drawn[k], std[k]), rest)
+            sweep.feed(k, torch.stack([drawn[k], _log(taken), _log(rest)]))
         e_layer = self.shares.decode(torch.addcmul(mean[:n], torch.stack(drawn), std[:n]).T, e_inc)
         valid = self.moments.valid(e_layer, self.threshold).T.to(mean.dtype)
         for k in range(n, self.n_features):
             drawn.append(draw(k).mul_(valid[k - n]))
-            sweep.feed(k, drawn[k][None])
+            sweep.inputs(k)[1:] = 0.0
+            sweep.inputs(k)[0] = drawn[k]
         if n == self.n_features:  # layers of one voxel each have no moments
             return e_layer, torch.empty_like(mean[n:]).expand(0, len(u)).T
         moments = torch.addcmul(mean[n:], torch.stack(drawn[n:]), std[n:]).mul_(valid)
@@ -173,9 +184,14 @@ class ShowerMoments(Stage):
         )
 
 
+def _log(energy: Tensor) -> Tensor:
+    """Of an energy in MeV; one keV keeps it finite, and 100 MeV are 0."""
+    return (energy + keV).log10() - 2.0
+
+
 def _sizes(config: ShowerMomentsConfig) -> dict[str, int]:
     return {
-        "n_channels": 1,
+        "n_channels": _N_CHANNELS,
         "n_context": 1,
         "n_params": LogisticMixture(n_components=config.components).n_params,
         "hidden": config.hidden,

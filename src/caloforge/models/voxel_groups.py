@@ -16,6 +16,7 @@ from caloforge.models.base import Batch, Stage
 from caloforge.models.conditions import log_energies
 from caloforge.models.limits import check_at_least, check_between, check_share
 from caloforge.preprocessing import (
+    Closing,
     LayerMoments,
     Standardize,
     Symmetry,
@@ -74,7 +75,6 @@ class VoxelGroups(Stage):
     """
 
     symmetries: Tensor
-    layer_of_voxel: Tensor
     mean: Tensor
     std: Tensor
     brightest: Tensor
@@ -87,13 +87,10 @@ class VoxelGroups(Stage):
         check_between(0, threshold, math.inf, name="model.threshold")
         self.config, self.threshold = config, threshold
         self.n_layers, self.n_voxels = geometry.n_layers, geometry.n_voxels
-        self.moments = LayerMoments(geometry)
+        self.closing = Closing(geometry, threshold=threshold)
         self.context_scale = Standardize(1 + self.n_layers + self.moments.n_moments)
         for name, value in (("mean", 0.0), ("std", 1.0), ("brightest", torch.inf), ("share", 1.0)):
             self.register_buffer(name, torch.full((self.n_voxels,), value))
-        sizes = torch.tensor([layer.n_voxels for layer in geometry.layers])
-        layer_of_voxel = torch.repeat_interleave(torch.arange(self.n_layers), sizes)
-        self.register_buffer("layer_of_voxel", layer_of_voxel, persistent=False)
         self.register_buffer("symmetries", voxel_symmetries(geometry, symmetry), persistent=False)
         self.mixture = LogisticMixture(n_components=config.components)
         groups = voxel_groups(geometry, config.groups).tolist()
@@ -164,6 +161,11 @@ class VoxelGroups(Stage):
         return self.context_scale.encode(self._condition(e_layer, moments, e_inc)).to(self._dtype)
 
     @property
+    def moments(self) -> LayerMoments:
+        """Centres and widths of layers."""
+        return self.closing.moments
+
+    @property
     def n_noise(self) -> int:
         """Uniform numbers that a shower needs."""
         return (1 + self.mixture.n_noise) * self.n_voxels
@@ -188,7 +190,7 @@ class VoxelGroups(Stage):
         scales = (self.mean, self.std, self.brightest)
         mean, std, brightest = (torch.split(b[order, None], sizes) for b in scales)
         energy = e_layer.T.to(self._dtype) / self.threshold  # thresholds are the unit from here on
-        shares = self.share[:, None] * energy.clamp_min(1.0).index_select(0, self.layer_of_voxel)
+        shares = self.share[:, None] * self.closing.of_voxels(energy.clamp_min(1.0))
         to_share = torch.split(shares.reciprocal_().index_select(0, order), sizes)
         voxels, surplus = energy.new_empty(self.n_voxels, len(u)), energy.new_empty(self.n_voxels, len(u))
         rows = zip(torch.split(voxels, sizes), torch.split(surplus, sizes), strict=True)
@@ -202,45 +204,14 @@ class VoxelGroups(Stage):
             seen[:] = t.add_(_HIT).mul_(hit)
             share[:] = (voxel * to_share[g]).clamp_max_(_LARGEST_SHARE)
         voxels, surplus = voxels.index_select(0, sweep.place), surplus.index_select(0, sweep.place)
-        return self._closed(voxels, surplus, energy, moments.T.to(self._dtype)).T.contiguous()
-
-    def _closed(self, voxels: Tensor, surplus: Tensor, e_layer: Tensor, moments: Tensor) -> Tensor:
-        """Tilted to the moments, scaled to the energies, nothing below the threshold, in MeV; features first."""
-        voxels = self._with_a_hit(voxels, surplus)
-        voxels = self.moments.close(voxels, moments)
-        # Scaled first, so that the threshold means the same for all.
-        voxels = voxels * _factor(e_layer, self._sums(voxels)).index_select(0, self.layer_of_voxel)
-        peak = torch.stack([voxels[where].amax(0) for where in self.moments.slices]).clamp_max_(1.0)
-        peak = peak.index_select(0, self.layer_of_voxel)
-        voxels = voxels * torch.ge(voxels, peak, out=torch.empty_like(voxels))
-        e_layer = e_layer * (e_layer >= 1)
-        factor = self.threshold * _factor(e_layer, self._sums(voxels))
-        return voxels * factor.index_select(0, self.layer_of_voxel)
-
-    def _with_a_hit(self, voxels: Tensor, surplus: Tensor) -> Tensor:
-        """Layers without a hit get one, in the voxel that came closest to it."""
-        filled = []
-        for where in self.moments.slices:
-            layer, over = voxels[where], surplus[where]
-            closest = over.amax(0)
-            filled.append(layer + (over == closest) * (closest <= 0))
-        return torch.cat(filled)
-
-    def _sums(self, voxels: Tensor) -> Tensor:
-        return torch.stack([voxels[where].sum(0) for where in self.moments.slices])
+        return self.closing(voxels, surplus, energy, moments.T.to(self._dtype)).T.contiguous()
 
     def _of_layer(self, e_layer: Tensor) -> Tensor:
-        return e_layer.clamp_min(self.threshold)[:, self.layer_of_voxel]
+        return e_layer.clamp_min(self.threshold)[:, self.closing.layer_of_voxel]
 
     @staticmethod
     def _condition(e_layer: Tensor, moments: Tensor, e_inc: Tensor) -> Tensor:
         return torch.cat([log_energies(e_layer, e_inc).to(moments.dtype), moments], dim=1)
-
-
-def _factor(wanted: Tensor, found: Tensor) -> Tensor:
-    """``wanted / found``, and 0 where nothing was found."""
-    empty = found <= 0
-    return ~empty * wanted / torch.where(empty, torch.ones_like(found), found)
 
 
 def _sizes(geometry: Geometry, config: VoxelGroupsConfig) -> dict[str, int]:

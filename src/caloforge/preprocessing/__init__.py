@@ -1,5 +1,6 @@
 """Between energies in MeV and model space: steps with ``encode`` and ``decode``, fitted and saved with the weights."""
 
+from caloforge.preprocessing.closing import Closing
 from caloforge.preprocessing.groups import voxel_groups
 from caloforge.preprocessing.moments import LayerMoments
 from caloforge.preprocessing.steps import LayerShares, Standardize, expit, layer_sums, logit
@@ -16,6 +17,7 @@ from caloforge.preprocessing.voxels import (
 
 __all__ = [
     "AnyEncoding",
+    "Closing",
     "Encoding",
     "LayerMoments",
     "LayerShares",

@@ -87,10 +87,24 @@ class LayerShares(nn.Module):
 
     def decode(self, x: Float[Tensor, "B L"], e_inc: Float[Tensor, " B"]) -> Float[Tensor, "B L"]:
         """Logit u to layer energies in MeV."""
-        u = expit(x.double(), self.alpha)
-        rest = u[:, 0] * self.max_e_ratio * e_inc.double()
-        layers = []
-        for k in range(1, self.n_layers):
-            layers.append(rest * u[:, k])
-            rest = rest - layers[-1]
-        return torch.stack([*layers, rest], dim=1)
+        taken, rest = self.parts(x.double(), e_inc.double())
+        return torch.cat([taken[:, 1:], rest[:, -1:]], dim=1)
+
+    def parts(
+        self, x: Float[Tensor, "B L"], e_inc: Float[Tensor, " B"]
+    ) -> tuple[Float[Tensor, "B L"], Float[Tensor, "B L"]]:
+        """What each logit u takes for its layer, and what it leaves for the layers behind, MeV.
+
+        The first takes nothing: it leaves all that is deposited.
+        """
+        rest, parts = self.max_e_ratio.to(x.dtype) * e_inc.to(x.dtype), []
+        for k in range(self.n_layers):
+            parts.append(self.part(k, x[:, k], rest))
+            rest = parts[k][1]
+        taken, left = zip(*parts, strict=True)
+        return torch.stack(taken, dim=1), torch.stack(left, dim=1)
+
+    def part(self, k: int, x: Float[Tensor, "*B"], rest: Float[Tensor, "*B"]) -> tuple[Tensor, Tensor]:
+        """The same for variable ``k`` alone, given what the one before leaves (the first: what it may at most)."""
+        share = rest * expit(x, self.alpha)
+        return (torch.zeros_like(share), share) if k == 0 else (share, rest - share)
