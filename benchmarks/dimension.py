@@ -2,7 +2,9 @@
 
     python benchmarks/dimension.py eplus.h5 gamma.h5 piplus.h5 -o docs/images/dimension.png --json OUT.json
 
-With ``--timing N`` instead: how long N showers take, made of a file's by repeating and jittering them.
+    python benchmarks/dimension.py --timing 100000
+
+The second says how long so many showers take, which a shipped model generates.
 """
 
 import argparse
@@ -15,6 +17,7 @@ import numpy as np
 
 from caloforge import io
 from caloforge.evaluation import dimension_study
+from caloforge.generation import load_model
 from caloforge.plotting.dimension import draw_dimensions
 from caloforge.plotting.style import save_figure
 from caloforge.showers import Showers
@@ -23,26 +26,22 @@ KS = (5, 10, 20, 50)
 SPACES = ("normalised", "log", "energy")
 
 
-def many(showers: Showers, n: int) -> Showers:
-    """``n`` showers: each is repeated with every voxel changed by a few per cent, so that none equals another."""
-    rng = np.random.default_rng(1)
-    rows = np.arange(n) % len(showers)
-    voxels = showers.voxels[rows] * rng.normal(1, 0.03, (n, showers.geometry.n_voxels)).astype(
-        np.float32
-    ).clip(0.5)
-    return Showers(e_inc=showers.e_inc[rows], voxels=voxels, geometry=showers.geometry)
+def generated(n: int) -> Showers:
+    """``n`` photon showers of different energies."""
+    generator = load_model("groupwise-gamma")
+    return generator.sample(np.linspace(*generator.e_inc_range, n), seed=1)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("files", nargs="+", type=Path)
+    parser.add_argument("files", nargs="*", type=Path)
     parser.add_argument("-o", "--output", type=Path)
     parser.add_argument("--json", type=Path)
     parser.add_argument("--timing", type=int)
     parser.add_argument("--spaces", nargs="+", default=SPACES, choices=SPACES)
     options = parser.parse_args()
     if options.timing:
-        showers = many(io.read(options.files[0]), options.timing)
+        showers = generated(options.timing)
         start, cpu = time.perf_counter(), time.process_time()
         study = dimension_study(showers, ks=KS)
         seconds, cpu = time.perf_counter() - start, time.process_time() - cpu

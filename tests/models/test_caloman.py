@@ -25,6 +25,7 @@ from support.toys import cartesian, geometry_of, toy_showers
 TOY = geometry_of(cartesian(3, 4), cartesian(2, 2), cartesian(1, 1))
 TINY = {
     "energies": {"blocks": 1, "hidden": 4, "bins": 2},
+    "moments": {"hidden": 6, "components": 2},
     "manifold": {"latent": 3, "hidden": 5, "depth": 1},
     "density": {"blocks": 2, "hidden": 4, "depth": 1, "bins": 2},
 }
@@ -41,6 +42,8 @@ VARIANTS = {
     "features of hits": (OURS | {"encoder_input": "features", "encoder_hidden": 7}, {}),
     "plain": ({"kind": "plain", "encoding": "log-energy", "standardize": True}, {"conditioner": "coupling"}),
     "wasserstein": ({"kind": "wasserstein", "encoding": "logit-share"}, {"residual": False}),
+    "moments": (OURS | {"moments": True, "threshold": 1e-3}, {"conditioner": "coupling"}),
+    "moments and features": ({"moments": True, "condition_decoder": True}, {}),
     "one coordinate": (OURS | {"latent": 1}, {"conditioner": "coupling"}),
 }
 variants = pytest.mark.parametrize(("manifold", "density"), VARIANTS.values(), ids=VARIANTS.keys())
@@ -84,19 +87,32 @@ def test_every_variant(manifold, density):
     e_inc = torch.logspace(3, 5, 200, dtype=torch.float64)
     with torch.inference_mode(), no_global_draws():
         voxels = model.generate(e_inc, ShowerNoise(1, 0, 200)).double()
-        e_layer = model.energies.decode(ShowerNoise(1, 0, 200).normal(TOY.n_layers), e_inc)
+        e_layer, moments = of_layers(model, e_inc)
         part = model.generate(e_inc[70:80], ShowerNoise(1, 70, 10)).double()
         assert model.generate(e_inc[:0], ShowerNoise(1, 0, 0)).shape == (0, TOY.n_voxels)
     sums = torch.from_numpy(TOY.e_layer(voxels.numpy()))
-    hit = sums > 0
+    hit, threshold = sums > 0, model.config.manifold.threshold
     torch.testing.assert_close(sums[hit], e_layer[hit], rtol=1e-5, atol=0)
     assert float(hit.double().mean()) > 0.5
+    assert bool((voxels[voxels > 0] >= threshold * (1 - 1e-5)).all())
+    if model.config.manifold.moments:  # most of the way to them, though the decoder is untrained
+        found = model.manifold.moments_of(voxels.float())
+        assert float((found - moments).abs().median()) < 0.5 * float((found - moments.flip(0)).abs().median())
     torch.testing.assert_close(voxels[70:80], part, rtol=1e-3, atol=1e-2)
 
 
+def of_layers(model, e_inc):
+    """Energies and moments that showers with seed 1 are made with."""
+    noise = ShowerNoise(1, 0, len(e_inc))
+    if model.config.manifold.moments:
+        return model.moments.decode(noise.uniform(model.moments.n_noise), e_inc)
+    return model.energies.decode(noise.normal(TOY.n_layers), e_inc), None
+
+
+@pytest.mark.parametrize("moments", [True, False])
 @pytest.mark.parametrize("name", ["calochallenge_1_photons", "calochallenge_2"])
-def test_other_calorimeters(name):
-    model, showers = fitted(OURS, geometry=get_geometry(name), n=6)
+def test_other_calorimeters(name, moments):
+    model, showers = fitted(OURS | {"moments": moments}, geometry=get_geometry(name), n=6)
     for stage in model.stages.values():
         assert bool(stage(stage.draw(stage.rows(showers), torch.Generator().manual_seed(1))).isfinite().all())
     with torch.inference_mode():
@@ -156,47 +172,91 @@ def test_what_is_drawn_follows_its_own_likelihood():
     likelihood.hits.std.fill_(0.5)
     likelihood.step.brightest.fill_(30.0)
     likelihood.raw_power.data.fill_(-7.0)  # nearly a logarithm, so nothing is cut off below
-    params = torch.tensor([math.log(0.3 / 0.7), 0.4, math.log(0.6)]).view(1, 3, 1).expand(n, -1, -1)
-    taken = {}
-
-    def step(x, e_layer):  # in place of closing the layer's energy
-        taken["x"] = x
-        return x
-
-    likelihood.step.decode = step
-    likelihood.decode(params, torch.full((n, 1), 10.0), ShowerNoise(1, 0, n))
-    hit = taken["x"] > 0
-    x, _ = likelihood._bent(taken["x"] - math.log(10.0 / 1e-3))
+    params = torch.tensor([math.log(0.3 / 0.7), 0.4, math.log(0.6)]).view(3, 1, 1).repeat(1, 1, n)
+    log_e = math.log(10.0 / 1e-3)
+    u = ShowerNoise(1, 0, n).uniform(likelihood.n_noise)
+    with torch.inference_mode():
+        voxels, surplus = likelihood.draw(params, torch.full((1, n), log_e), u.T)
+        hit = voxels > 0
+        x, _ = likelihood._bent(voxels[hit].log() - log_e)
+    assert torch.equal(hit, surplus > 0)
     rate = hit.double().mean()
     assert abs(rate - 0.3) < 5 * math.sqrt(0.21 / n)
-    hits = x[hit].detach().double()
+    hits = x.double()
     assert abs(hits.mean() - 0.4) < 5 * 0.6 / math.sqrt(len(hits))
     assert abs(hits.std() - 0.6) < 5 * 0.6 / math.sqrt(2 * len(hits))
+
+
+def test_soft_hits_follow_the_likelihood_that_is_cut_at_the_threshold():
+    """Against the distribution function, integrated from the density."""
+    likelihood = HitsAndEnergies(LogEnergies([1], threshold=1e-3, standardize=False), 1)
+    likelihood.log_odds.fill_(50.0)  # always hit
+    likelihood.hits.mean.fill_(-6.0)
+    likelihood.step.brightest.fill_(30.0)
+    n, e_layer = 20_000, 0.5
+    log_e = math.log(e_layer / 1e-3)
+    params = torch.tensor([0.0, -0.3, 0.2])
+    with torch.inference_mode():
+        voxels, _ = likelihood.draw(
+            params.view(3, 1, 1).repeat(1, 1, n),
+            torch.full((1, n), log_e),
+            ShowerNoise(1, 0, n).uniform(1).T,
+        )
+        assert float(voxels.min()) > 1 - 1e-4  # in units of the threshold
+        grid = torch.linspace(-log_e, 0, 4001)
+        density = likelihood.log_prob(
+            grid[:, None], params.view(1, 3, 1).expand(len(grid), -1, -1), torch.full((len(grid), 1), e_layer)
+        ).exp()
+    below = torch.cumulative_trapezoid(density, grid)
+    for quantile in (0.1, 0.5, 0.9):
+        at = grid[1:][torch.searchsorted(below, quantile)]
+        found = float((voxels.log() - log_e <= at).double().mean())
+        assert found == pytest.approx(quantile, abs=5 * math.sqrt(quantile * (1 - quantile) / n) + 1e-3)
 
 
 def test_hits_have_a_normalised_density():
     likelihood = HitsAndEnergies(LogEnergies([2], threshold=1e-3, standardize=False), 2)
     likelihood.log_odds.copy_(torch.tensor([0.3, 5.0]))
     likelihood.hits.mean.fill_(-4.0)
-    grid = torch.linspace(-20, 0, 20_001)
+    threshold_share = -7.0
+    grid = torch.linspace(threshold_share, 0, 20_001)
+    e_layer = torch.full((len(grid), 1), 1e-3 * math.exp(-threshold_share))
     params = torch.zeros(1, 3, 2).expand(len(grid), -1, -1)
     # Of the first voxel alone, next to a second one that stays the same.
     x = torch.stack([grid, torch.full_like(grid, -4.0)], dim=1)
     for power in (1e-3, 1 / 3, 0.5):
         likelihood.raw_power.data.fill_(math.log(power / (1 - power)))
         with torch.no_grad():
-            missed = likelihood.log_prob(torch.tensor([[1.0, -4.0]]), params[:1])
+            missed = likelihood.log_prob(torch.tensor([[1.0, -4.0]]), params[:1], e_layer[:1])
             second = missed - math.log(1 - 1 / (1 + math.exp(-0.3)))
-            hit = torch.trapezoid((likelihood.log_prob(x, params) - second).exp(), grid)
+            hit = torch.trapezoid((likelihood.log_prob(x, params, e_layer) - second).exp(), grid)
         assert float(hit) == pytest.approx(1 / (1 + math.exp(-0.3)), abs=1e-3)
 
 
 def test_a_layer_without_a_drawn_hit_keeps_its_energy_in_one_voxel():
-    likelihood = HitsAndEnergies(LogEnergies([4], threshold=1e-3, standardize=False), 4)
-    likelihood.log_odds.fill_(-12.0)
-    voxels = likelihood.decode(torch.zeros(50, 3, 4), torch.full((50, 1), 7.0), ShowerNoise(1, 0, 50))
-    torch.testing.assert_close(voxels.sum(1), torch.full((50,), 7.0))
-    assert bool(((voxels > 0).sum(1) == 1).all())
+    model, _ = fitted(OURS)
+    likelihood = model.manifold.likelihood
+    likelihood.log_odds.fill_(-50.0)
+    e_inc = torch.full((50,), 2e4, dtype=torch.float64)
+    with torch.inference_mode():
+        voxels = model.generate(e_inc, ShowerNoise(1, 0, 50))
+        e_layer, _ = of_layers(model, e_inc)
+    for k, where in enumerate(TOY.layer_slices):
+        some = e_layer[:, k] >= model.config.manifold.threshold
+        torch.testing.assert_close(voxels[some, where].sum(1).double(), e_layer[some, k], rtol=1e-5, atol=0)
+        assert torch.equal((voxels[:, where] > 0).sum(1), some.long())
+
+
+def test_products_in_bfloat16_are_near():
+    model, _ = fitted(OURS | {"moments": True})
+    e_inc = torch.full((500,), 5e4, dtype=torch.float64)
+    with torch.inference_mode():
+        exact = model.generate(e_inc, ShowerNoise(1, 0, 500))
+        model.set_products(torch.bfloat16)
+        rough = model.generate(e_inc, ShowerNoise(1, 0, 500))
+    assert not torch.equal(exact, rough)
+    torch.testing.assert_close(exact.sum(1), rough.sum(1), rtol=1e-5, atol=0)
+    assert float((exact - rough).abs().mean()) < 0.05 * float(exact.mean())
 
 
 def test_mean_discrepancy():
@@ -214,7 +274,9 @@ def test_log_density():
     plain, thick = model.log_density(showers), model.log_density(showers, volume=True)
     assert plain.shape == (40,)
     assert bool((plain.isfinite() & thick.isfinite()).all())
-    context = model.manifold.context(torch.full((1, 3), 5e3), torch.tensor([2e4])).expand(4001, -1)
+    context = model.manifold.context(torch.full((1, 3), 5e3), torch.empty(1, 0), torch.tensor([2e4])).expand(
+        4001, -1
+    )
     grid = torch.linspace(-40, 40, 4001)[:, None]
     with torch.no_grad():
         density = model.density.log_prob(

@@ -8,7 +8,7 @@ References:
     generation of calorimeter showers with density estimation on learned manifolds, arXiv:2211.15380
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, final
 
@@ -20,8 +20,9 @@ from caloforge.config import from_mapping, to_mapping
 from caloforge.geometry import Geometry
 from caloforge.models.base import ShowerModel, Stage
 from caloforge.models.layer_energies import LayerEnergies, LayerEnergiesConfig
-from caloforge.models.manifold import Manifold, ManifoldConfig, check_latent, estimated_latent
+from caloforge.models.manifold import Manifold, ManifoldConfig, check_latent, estimated_latent, n_context
 from caloforge.models.manifold_density import ManifoldDensity, ManifoldDensityConfig
+from caloforge.models.shower_moments import ShowerMoments, ShowerMomentsConfig
 from caloforge.noise import ShowerNoise
 from caloforge.showers import Showers
 
@@ -35,6 +36,8 @@ class CaloManConfig:
 
     energies: LayerEnergiesConfig = field(default_factory=LayerEnergiesConfig)
     """Flow of the layer energies, p(e_layer | e_inc)."""
+    moments: ShowerMomentsConfig = field(default_factory=ShowerMomentsConfig)
+    """The same for energies, centres and widths of the layers, if ``manifold.moments``; in place of ``energies``."""
     manifold: ManifoldConfig = field(default_factory=ManifoldConfig)
     """Autoencoder between voxels and coordinates z."""
     density: ManifoldDensityConfig = field(default_factory=ManifoldDensityConfig)
@@ -48,9 +51,16 @@ class CaloMan(ShowerModel):
     def __init__(self, geometry: Geometry, config: CaloManConfig) -> None:
         super().__init__(geometry)
         self.config = config
-        self.energies = LayerEnergies(geometry, config.energies)
-        self.manifold = Manifold(geometry, config.manifold)
-        self.density = ManifoldDensity(geometry, config.density, self.manifold)
+        wanted = config.manifold
+        if wanted.moments:
+            self.moments = ShowerMoments(
+                geometry, config.moments, threshold=wanted.threshold, symmetry=wanted.symmetry
+            )
+        else:
+            self.energies = LayerEnergies(geometry, config.energies)
+        self.manifold = Manifold(geometry, wanted)
+        self.density = ManifoldDensity(config.density, self.manifold)
+        self._compiled: dict[int, Callable[..., Tensor]] = {}
 
     @classmethod
     def build(cls, settings: Mapping[str, Any], geometry: Geometry) -> "CaloMan":
@@ -72,10 +82,15 @@ class CaloMan(ShowerModel):
         """All parts' sizes, from the settings alone."""
         config = from_mapping(CaloManConfig, settings, where="model")
         latent = config.manifold.latent_in(geometry)
+        layers = (
+            ShowerMoments.count_parameters(geometry, config.moments)
+            if config.manifold.moments
+            else LayerEnergies.count_parameters(geometry, config.energies)
+        )
         return (
-            LayerEnergies.count_parameters(geometry, config.energies)
+            layers
             + Manifold.count_parameters(geometry, config.manifold)
-            + ManifoldDensity.count_parameters(geometry, config.density, latent)
+            + ManifoldDensity.count_parameters(config.density, latent, n_context(geometry, config.manifold))
         )
 
     @property
@@ -86,14 +101,49 @@ class CaloMan(ShowerModel):
     @property
     def stages(self) -> dict[str, Stage]:
         """Layer energies, autoencoder, and the density of its coordinates, which needs it trained."""
-        return {"energies": self.energies, "manifold": self.manifold, "density": self.density}
+        layers = {"moments": self.moments} if self.config.manifold.moments else {"energies": self.energies}
+        return {**layers, "manifold": self.manifold, "density": self.density}
+
+    def set_products(self, dtype: torch.dtype) -> None:
+        """Of the decoder's last layer, where nearly all the arithmetic is."""
+        self.manifold.products = dtype
+
+    def compile_for(self, sizes: Sequence[int]) -> None:
+        """Of single showers; blocks, whose voxels are drawn in chunks that fit a cache, are faster as they are."""
+        compiled = torch.compile(self.decode, dynamic=False)
+        self._compiled = {size: compiled for size in sizes if size == 1}
 
     def generate(self, e_inc: Float[Tensor, " B"], noise: ShowerNoise) -> Float[Tensor, "B V"]:
-        """Layer energies, coordinates, voxels that sum to the layer energies."""
-        e_layer = self.energies.decode(noise.normal(self.geometry.n_layers), e_inc)
-        normal = noise.normal(self.manifold.n_latent)
-        z = self.density.decode(normal, self.manifold.context(e_layer, e_inc))
-        return self.manifold.decode(z, e_layer, e_inc, noise)
+        """Layer energies (and moments), coordinates, voxels that have them."""
+        if self.config.manifold.moments:
+            of_layers = noise.uniform(self.moments.n_noise)
+        else:
+            of_layers = noise.normal(self.geometry.n_layers)
+        normal, u = noise.normal(self.manifold.n_latent), noise.uniform(self.manifold.likelihood.n_noise)
+        return self._compiled.get(len(e_inc), self.decode)(of_layers, normal, u, e_inc)
+
+    def decode(
+        self,
+        of_layers: Float[Tensor, "B M"],
+        normal: Float[Tensor, "B Z"],
+        u: Float[Tensor, "B N"],
+        e_inc: Float[Tensor, " B"],
+    ) -> Float[Tensor, "B V"]:
+        """Random numbers to voxels in MeV.
+
+        Args:
+            of_layers: Uniform numbers for energies and moments, or normal ones for energies alone.
+            normal: Normal numbers for the coordinates.
+            u: Uniform numbers for the voxels.
+            e_inc: Incident energies, MeV.
+        """
+        if self.config.manifold.moments:
+            e_layer, moments = self.moments.decode(of_layers, e_inc)
+        else:
+            e_layer = self.energies.decode(of_layers, e_inc)
+            moments = e_layer.new_empty(len(e_inc), 0)
+        z = self.density.decode(normal, self.manifold.context(e_layer, moments, e_inc))
+        return self.manifold.decode(z, e_layer, moments, e_inc, u)
 
     def log_density(self, showers: Showers, *, volume: bool = False) -> Float[Tensor, " n"]:
         r"""Logarithm of the density at the coordinates of showers, given their energies.
@@ -119,7 +169,7 @@ class CaloMan(ShowerModel):
             rows = {name: values.to(device) for name, values in manifold.rows(showers).items()}
             generator = torch.Generator(rows["voxels"].device).manual_seed(0)
             x, e_layer = manifold.likelihood.encode(rows["voxels"], generator)
-            context = manifold.context(e_layer, rows["e_inc"])
+            context = manifold.context(e_layer, manifold.moments_of(rows["voxels"]), rows["e_inc"])
             z, _ = manifold.encode(x, context)
             log_density = self.density.log_prob(z, context)
             return log_density - manifold.log_volume(z, context) if volume else log_density

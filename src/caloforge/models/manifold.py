@@ -27,16 +27,25 @@ from caloforge.models.base import Batch, Stage
 from caloforge.models.conditions import log_energies
 from caloforge.models.limits import check_at_least, check_between, check_share
 from caloforge.models.voxel_likelihood import Likelihood, voxel_likelihood
-from caloforge.noise import ShowerNoise
-from caloforge.preprocessing import AnyEncoding, Shares, Standardize, Symmetry, mirrored, voxel_symmetries
+from caloforge.preprocessing import (
+    AnyEncoding,
+    Closing,
+    LayerMoments,
+    Shares,
+    Standardize,
+    Symmetry,
+    mirrored,
+    voxel_symmetries,
+)
 from caloforge.seeding import derive_seed
 from caloforge.showers import Showers
 from caloforge.units import keV
 
-__all__ = ["Manifold", "ManifoldConfig", "check_latent", "estimated_latent", "mmd"]
+__all__ = ["Manifold", "ManifoldConfig", "check_latent", "estimated_latent", "mmd", "n_context"]
 
 _N_FIT = 20_000  # showers that scales are estimated from: enough for 0.7 % on every width
 _N_ESTIMATE, _N_QUERIES, _NEIGHBOURS = 50_000, 5_000, 10  # for the number of coordinates
+_CHUNK = 128  # showers whose voxels are drawn together: a dozen tensors of them stay in the cache of a core
 _LOG_VARIANCES = (-12.0, 4.0)
 _MMD_SCALES = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 
@@ -78,6 +87,9 @@ class ManifoldConfig:
     """Scale every voxel's feature to zero mean and unit width, for ``gaussian``."""
     threshold: float = 10 * keV
     """Voxels below this are zero in what is generated, MeV."""
+    moments: bool = False
+    """Draw centres and widths of the layers with their energies, condition on them wherever on energies, and bring
+    what the decoder makes to them."""
     symmetry: Symmetry = "none"
     """Reflect (Cartesian) or turn (polar) training showers at random; right for a centred beam only."""
 
@@ -133,10 +145,14 @@ class Manifold(Stage):
             alpha=config.alpha,
         )
         self.register_buffer("symmetries", voxel_symmetries(geometry, config.symmetry), persistent=False)
-        self.context_scale = Standardize(1 + self.n_layers)
+        self.closing = Closing(geometry, threshold=config.threshold)
+        self.n_context = n_context(geometry, config)
+        self.context_scale = Standardize(self.n_context)
         sizes = _sizes(geometry, config)
         self.encoder = _network(sizes["encoder"], dropout=config.dropout)
         self.decoder = _network(sizes["decoder"])
+        self.products: torch.dtype | None = None
+        """Type of the product of the last layer in :meth:`decode`; by default that of the weights."""
 
     @staticmethod
     def count_parameters(geometry: Geometry, config: ManifoldConfig) -> int:
@@ -154,7 +170,7 @@ class Manifold(Stage):
         peak = torch.from_numpy(showers.voxels.max(axis=0)).to(self._dtype)
         self.likelihood.fit(voxels, peak=peak[self.symmetries].amax(0), seed=seed)
         _, e_layer = self.likelihood.encode(voxels, generator)
-        self.context_scale.fit(log_energies(e_layer, rows["e_inc"]))
+        self.context_scale.fit(self._condition(e_layer, self.moments_of(voxels), rows["e_inc"]))
 
     def rows(self, showers: Showers) -> Batch:
         """Voxels and incident energies, MeV, in the model's precision."""
@@ -169,7 +185,8 @@ class Manifold(Stage):
         x, e_layer = self.likelihood.encode(voxels, generator)
         shape = (len(x), self.n_latent)
         normal = torch.randn(shape, generator=generator, dtype=x.dtype, device=x.device)
-        return {"x": x, "context": self.context(e_layer, rows["e_inc"]), "normal": normal}
+        context = self.context(e_layer, self.moments_of(voxels), rows["e_inc"])
+        return {"x": x, "e_layer": e_layer, "context": context, "normal": normal}
 
     def forward(self, batch: Batch) -> Float[Tensor, " B"]:
         """Reconstruction, and what the kind adds to it."""
@@ -181,13 +198,20 @@ class Manifold(Stage):
             z, extra = mean, mmd(mean, batch["normal"])
         else:
             z, extra = mean, torch.zeros_like(mean[:, 0])
-        return self.config.beta * extra - self.likelihood.log_prob(
-            batch["x"], self.params(z, batch["context"])
-        )
+        params = self.params(z, batch["context"])
+        return self.config.beta * extra - self.likelihood.log_prob(batch["x"], params, batch["e_layer"])
 
-    def context(self, e_layer: Float[Tensor, "B L"], e_inc: Float[Tensor, " B"]) -> Float[Tensor, "B C"]:
-        """Standardised logarithms of incident and layer energies."""
-        return self.context_scale.encode(log_energies(e_layer, e_inc)).to(self._dtype)
+    def moments_of(self, voxels: Float[Tensor, "B V"]) -> Float[Tensor, "B M"]:
+        """Centres and widths of the layers of voxels in MeV; none (M = 0) if they are no condition."""
+        if not self.config.moments:
+            return voxels.new_empty(len(voxels), 0)
+        return self.closing.moments.encode(torch.where(voxels < self.config.threshold, 0.0, voxels))
+
+    def context(
+        self, e_layer: Float[Tensor, "B L"], moments: Float[Tensor, "B M"], e_inc: Float[Tensor, " B"]
+    ) -> Float[Tensor, "B C"]:
+        """Standardised logarithms of incident and layer energies, and moments."""
+        return self.context_scale.encode(self._condition(e_layer, moments, e_inc)).to(self._dtype)
 
     def encode(
         self, x: Float[Tensor, "B V"], context: Float[Tensor, "B C"]
@@ -210,26 +234,50 @@ class Manifold(Stage):
 
     def params(self, z: Float[Tensor, "B Z"], context: Float[Tensor, "B C"]) -> Float[Tensor, "B P V"]:
         """Parameters of the voxels' likelihood at coordinates."""
-        h = torch.cat([z, context], dim=1) if self.config.condition_decoder else z
-        return self.decoder(h).view(len(z), self.likelihood.n_params, self.n_voxels)
+        return self.decoder(self._decoder_input(z, context)).view(
+            len(z), self.likelihood.n_params, self.n_voxels
+        )
 
     def decode(
         self,
         z: Float[Tensor, "B Z"],
         e_layer: Float[Tensor, "B L"],
+        moments: Float[Tensor, "B M"],
         e_inc: Float[Tensor, " B"],
-        noise: ShowerNoise,
+        u: Float[Tensor, "B N"],
     ) -> Float[Tensor, "B V"]:
-        """Coordinates to voxels in MeV that sum to ``e_layer``."""
-        params = self.params(z.to(self._dtype), self.context(e_layer, e_inc))
-        return self.likelihood.decode(params, e_layer, noise)
+        """Coordinates and uniform numbers to voxels in MeV that sum to ``e_layer`` and have, nearly, the moments."""
+        h = self.decoder[:-1](self._decoder_input(z.to(self._dtype), self.context(e_layer, moments, e_inc))).T
+        energy = (e_layer / self.config.threshold).T.to(h.dtype)
+        wanted, noise = moments.T.to(h.dtype), u.T.to(h.dtype).contiguous()
+        voxels = h.new_empty(len(z), self.n_voxels)
+        # Neither compiled code nor a GPU gains from a cache.
+        whole = torch.compiler.is_compiling() or h.device.type != "cpu"
+        chunk = max(1, len(z)) if whole else _CHUNK
+        for start in range(0, len(z), chunk):
+            here = slice(start, start + chunk)
+            voxels[here] = self._voxels(h[:, here], energy[:, here], wanted[:, here], noise[:, here]).T
+        return voxels
+
+    def _voxels(self, h: Tensor, energy: Tensor, moments: Tensor, u: Tensor) -> Float[Tensor, "V B"]:
+        last = self.decoder[-1]
+        assert isinstance(last, nn.Linear)
+        if self.products is None:
+            params = torch.addmm(last.bias[:, None], last.weight, h)
+        else:
+            product = last.weight.to(self.products) @ h.to(self.products)
+            params = product.to(h.dtype).add_(last.bias[:, None])
+        params = params.view(-1, self.n_voxels, h.shape[1])
+        log_e = self.closing.of_voxels(energy.clamp_min(1.0).log_())
+        voxels, surplus = self.likelihood.draw(params, log_e, u)
+        return self.closing(voxels, surplus, energy, moments if self.config.moments else None)
 
     def log_volume(self, z: Float[Tensor, "B Z"], context: Float[Tensor, "B C"]) -> Float[Tensor, " B"]:
         """Logarithm of the volume on the manifold per volume of coordinates; -inf where the rank is not full.
 
         The derivative is carried along by hand: the decoder has few kinds of layers, and all columns go at once.
         """
-        h = torch.cat([z, context], dim=1) if self.config.condition_decoder else z
+        h = self._decoder_input(z, context)
         columns = torch.eye(h.shape[1], self.n_latent, dtype=z.dtype, device=z.device).expand(len(z), -1, -1)
         for layer in self.decoder:
             if isinstance(layer, nn.Linear):
@@ -243,6 +291,13 @@ class Manifold(Stage):
         change = self.likelihood.mean(params) - self.likelihood.mean(torch.zeros_like(params))
         rows = change.view(len(z), self.n_latent, self.n_voxels).double()
         return 0.5 * torch.linalg.slogdet(rows @ rows.mT).logabsdet
+
+    def _decoder_input(self, z: Tensor, context: Tensor) -> Tensor:
+        return torch.cat([z, context], dim=1) if self.config.condition_decoder else z
+
+    @staticmethod
+    def _condition(e_layer: Tensor, moments: Tensor, e_inc: Tensor) -> Tensor:
+        return torch.cat([log_energies(e_layer, e_inc), moments], dim=1)
 
     @property
     def _random(self) -> bool:
@@ -279,6 +334,11 @@ def check_latent(latent: int, showers: Showers) -> None:
         )
 
 
+def n_context(geometry: Geometry, config: ManifoldConfig) -> int:
+    """C: incident energy, layer energies and, if asked for, moments."""
+    return 1 + geometry.n_layers + (LayerMoments(geometry).n_moments if config.moments else 0)
+
+
 def _spread(n: int, at_most: int) -> slice:
     """About so many rows, from all over a file that may be sorted."""
     return slice(None, None, -(-n // at_most) if n else 1)
@@ -304,18 +364,18 @@ def mmd(points: Float[Tensor, "B Z"], normal: Float[Tensor, "B Z"]) -> Float[Ten
 
 
 def _sizes(geometry: Geometry, config: ManifoldConfig) -> dict[str, list[int]]:
-    latent, n_context = config.latent_in(geometry), 1 + geometry.n_layers
+    latent, n_condition = config.latent_in(geometry), n_context(geometry, config)
     n_params = 3 if config.likelihood == "hits" else 1
     hidden = config.depth * [config.hidden]
     encoder_hidden = config.depth * [config.encoder_hidden or config.hidden]
     return {
         "encoder": [
             (2 if config.likelihood == "hits" else 1) * geometry.n_voxels
-            + config.condition_encoder * n_context,
+            + config.condition_encoder * n_condition,
             *encoder_hidden,
             latent * (2 if config.kind == "vae" else 1),
         ],
-        "decoder": [latent + config.condition_decoder * n_context, *hidden, n_params * geometry.n_voxels],
+        "decoder": [latent + config.condition_decoder * n_condition, *hidden, n_params * geometry.n_voxels],
     }
 
 

@@ -23,7 +23,6 @@ from caloforge.flows import (
     Permutation,
     RationalQuadratic,
 )
-from caloforge.geometry import Geometry
 from caloforge.models.base import Batch, Stage
 from caloforge.models.limits import check_flow
 from caloforge.models.manifold import Manifold
@@ -73,17 +72,17 @@ class ManifoldDensityConfig:
 class ManifoldDensity(Stage):
     """p(z | e_layer, e_inc) of an autoencoder's coordinates z, which is trained before and stays as it is."""
 
-    def __init__(self, geometry: Geometry, config: ManifoldDensityConfig, manifold: Manifold) -> None:
+    def __init__(self, config: ManifoldDensityConfig, manifold: Manifold) -> None:
         super().__init__()
         self.config = config
         self._frozen = (manifold,)  # in a tuple, so that its weights are not taken for this stage's
         self.scale = Standardize(manifold.n_latent)
-        self.flow = Flow(Chain(list(_blocks(config, manifold.n_latent, 1 + geometry.n_layers))))
+        self.flow = Flow(Chain(list(_blocks(config, manifold.n_latent, manifold.n_context))))
 
     @staticmethod
-    def count_parameters(geometry: Geometry, config: ManifoldDensityConfig, n_latent: int) -> int:
+    def count_parameters(config: ManifoldDensityConfig, n_latent: int, n_context: int) -> int:
         """Parameters of such a flow, without building it."""
-        n_params, n_context = _spline(config).n_params, 1 + geometry.n_layers
+        n_params = _spline(config).n_params
         if config.conditioner == "autoregressive":
             sizes = _made_sizes(config, n_latent, n_context)
             return config.blocks * MADE.count_parameters(**sizes, residual=config.residual)
@@ -107,14 +106,15 @@ class ManifoldDensity(Stage):
     def fit(self, showers: Showers, *, seed: int) -> None:
         """Estimate the scale of the coordinates; the autoencoder must be trained by now."""
         generator = torch.Generator().manual_seed(derive_seed(seed, "density", "fit"))
-        self.scale.fit(self._coordinates(self.rows(showers), generator))
+        self.scale.fit(self._image(self.rows(showers), generator)[0])
 
     @torch.no_grad()
     def rows(self, showers: Showers) -> Batch:
-        """Coordinates of every shower under every symmetry, as mean and width, and its energies."""
+        """Coordinates of every shower under every symmetry, as mean and width, and what they are conditioned on."""
         # The autoencoder is frozen here, and stays so.
         manifold, device = self.manifold.eval(), self.scale.mean.device
-        means, widths, contexts = [], [], []
+        empty = self.scale.mean.new_empty(0, len(manifold.symmetries), manifold.n_latent)
+        parts = [(empty, empty, empty.new_empty(*empty.shape[:2], manifold.n_context))]
         # What noise the encoding of voxels has is the same in every epoch.
         generator = torch.Generator(device).manual_seed(derive_seed(0, "density", "rows"))
         for start in range(0, len(showers), _BATCH):
@@ -122,21 +122,20 @@ class ManifoldDensity(Stage):
             voxels, e_inc = rows["voxels"].to(device), rows["e_inc"].to(device)
             images = []
             for symmetry in manifold.symmetries:
-                x, e_layer = manifold.likelihood.encode(voxels[:, symmetry], generator)
-                context = manifold.context(e_layer, e_inc)
-                images.append(manifold.encode(x, context))
-            means.append(torch.stack([mean for mean, _ in images], dim=1))
-            widths.append(torch.stack([(0.5 * log_variance).exp() for _, log_variance in images], dim=1))
-            contexts.append(context)
-        if not means:
-            shape = (0, len(manifold.symmetries), manifold.n_latent)
-            empty = self.scale.mean.new_empty(shape)
-            return {"mean": empty, "width": empty, "context": empty.new_empty(0, 1 + manifold.n_layers)}
+                image = voxels[:, symmetry]
+                x, e_layer = manifold.likelihood.encode(image, generator)
+                context = manifold.context(e_layer, manifold.moments_of(image), e_inc)
+                mean, log_variance = manifold.encode(x, context)
+                images.append((mean, (0.5 * log_variance).exp(), context))
+            mean, width, context = (torch.stack(of_images, dim=1) for of_images in zip(*images, strict=True))
+            parts.append((mean, width, context))
+        means, widths, contexts = zip(*parts, strict=True)
         return {"mean": torch.cat(means), "width": torch.cat(widths), "context": torch.cat(contexts)}
 
     def draw(self, rows: Batch, generator: torch.Generator) -> Batch:
         """Coordinates of a random image of each shower, with the encoder's scatter."""
-        return {"x": self.scale.encode(self._coordinates(rows, generator)), "context": rows["context"]}
+        coordinates, context = self._image(rows, generator)
+        return {"x": self.scale.encode(coordinates), "context": context}
 
     def forward(self, batch: Batch) -> Float[Tensor, " B"]:
         """Negative log-likelihood of the standardised coordinates."""
@@ -151,14 +150,15 @@ class ManifoldDensity(Stage):
         return self.scale.decode(self.flow.decode(normal.to(context.dtype), context))
 
     @staticmethod
-    def _coordinates(rows: Batch, generator: torch.Generator) -> Float[Tensor, "B Z"]:
+    def _image(rows: Batch, generator: torch.Generator) -> tuple[Float[Tensor, "B Z"], Float[Tensor, "B C"]]:
+        """Coordinates and context of a random image of each shower."""
         mean, width = rows["mean"], rows["width"]
         image = torch.randint(mean.shape[1], (len(mean),), generator=generator, device=mean.device)
         here = torch.arange(len(mean), device=mean.device)
         normal = torch.randn(
             (len(mean), mean.shape[2]), generator=generator, dtype=mean.dtype, device=mean.device
         )
-        return mean[here, image] + width[here, image] * normal
+        return mean[here, image] + width[here, image] * normal, rows["context"][here, image]
 
 
 def _blocks(config: ManifoldDensityConfig, n_latent: int, n_context: int) -> Iterator[Bijection]:

@@ -1,6 +1,6 @@
 """How voxels scatter about a decoder's output: the last step of every autoencoder, and its loss.
 
-Shapes: B showers, L layers, V voxels, P parameters per voxel.
+Shapes: B showers, L layers, V voxels, P parameters per voxel. In training showers lie first, in drawing they lie last.
 """
 
 import abc
@@ -13,7 +13,6 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import logsigmoid
 
-from caloforge.noise import ShowerNoise
 from caloforge.preprocessing import AnyEncoding, LogEnergies, Standardize, VoxelStep, voxel_step
 
 __all__ = ["GaussianFeatures", "HitsAndEnergies", "Likelihood", "VoxelLikelihood", "voxel_likelihood"]
@@ -24,8 +23,9 @@ _NOT_HIT: Final = (
     1.0  # feature of a voxel that is not hit; those of hits, logarithms of shares, are not positive
 )
 _NEVER_HIT: Final = -5.0  # mean logarithmic share of a voxel without a hit in training
-_MISSED: Final = -30.0  # logarithm of energy over threshold of a voxel that is not hit
 _LEAST: Final = 1e-6  # of a power of a share
+_TINY: Final = 1e-7  # of a probability
+_ALMOST_ONE: Final = 1 - 2.5e-7  # keeps quantiles finite
 _RATE_FLOOR: Final = 1e-2  # keeps rare hits from outshouting all else
 _MAX_PULL: Final = 5.0
 _WIDTHS: Final = (-5.0, 2.0)  # limits of the logarithm of a standardised width
@@ -40,6 +40,8 @@ class VoxelLikelihood(nn.Module, abc.ABC):
     """
 
     n_params: int
+    n_noise: int
+    """Uniform numbers that a shower needs, N."""
 
     def __init__(self, step: VoxelStep) -> None:
         super().__init__()
@@ -64,25 +66,33 @@ class VoxelLikelihood(nn.Module, abc.ABC):
         """The same, relative to what the parameters expect."""
 
     @abc.abstractmethod
-    def log_prob(self, x: Float[Tensor, "B V"], params: Float[Tensor, "B P V"]) -> Float[Tensor, " B"]:
-        """Logarithm of the density of features, summed over the voxels."""
+    def log_prob(
+        self, x: Float[Tensor, "B V"], params: Float[Tensor, "B P V"], e_layer: Float[Tensor, "B L"]
+    ) -> Float[Tensor, " B"]:
+        """Logarithm of the density of features, summed over the voxels, in layers of these energies, MeV."""
 
     @abc.abstractmethod
     def mean(self, params: Float[Tensor, "B P V"]) -> Float[Tensor, "B V"]:
         """The features expected, or of a hit: the point of the manifold."""
 
     @abc.abstractmethod
-    def decode(
-        self, params: Float[Tensor, "B P V"], e_layer: Float[Tensor, "B L"], noise: ShowerNoise
-    ) -> Float[Tensor, "B V"]:
-        """Voxels in MeV that sum to the layer energies."""
+    def draw(
+        self, params: Float[Tensor, "P V B"], log_e: Float[Tensor, "V B"], u: Float[Tensor, "N B"]
+    ) -> tuple[Float[Tensor, "V B"], Float[Tensor, "V B"]]:
+        """Voxels, up to a factor per layer, and by how much they were hit: not positive where they were not.
+
+        Args:
+            params: They are overwritten.
+            log_e: Of each voxel the logarithm of its layer's energy over the threshold, at least 0.
+            u: As many uniform numbers per shower as :attr:`n_noise` says.
+        """
 
 
 @final
 class GaussianFeatures(VoxelLikelihood):
     """Features with one width for all, learned; what is generated is the mean, as in CaloMan."""
 
-    n_params = 1
+    n_params, n_noise = 1, 0
 
     def __init__(self, step: VoxelStep) -> None:
         super().__init__(step)
@@ -107,7 +117,9 @@ class GaussianFeatures(VoxelLikelihood):
         """By how many widths they are off."""
         return (x - params[:, 0]) / self.log_width.exp()
 
-    def log_prob(self, x: Float[Tensor, "B V"], params: Float[Tensor, "B 1 V"]) -> Float[Tensor, " B"]:
+    def log_prob(
+        self, x: Float[Tensor, "B V"], params: Float[Tensor, "B 1 V"], e_layer: Float[Tensor, "B L"]
+    ) -> Float[Tensor, " B"]:
         """Normal, the same width everywhere."""
         pull = (x - params[:, 0]) / self.log_width.exp()
         return (-0.5 * pull.square() - self.log_width - _HALF_LOG_2PI).sum(1)
@@ -116,11 +128,13 @@ class GaussianFeatures(VoxelLikelihood):
         """The parameters themselves."""
         return params[:, 0]
 
-    def decode(
-        self, params: Float[Tensor, "B 1 V"], e_layer: Float[Tensor, "B L"], noise: ShowerNoise
-    ) -> Float[Tensor, "B V"]:
+    def draw(
+        self, params: Float[Tensor, "1 V B"], log_e: Float[Tensor, "V B"], u: Float[Tensor, "0 B"]
+    ) -> tuple[Float[Tensor, "V B"], Float[Tensor, "V B"]]:
         """The mean; no noise."""
-        return self.step.decode(params[:, 0], e_layer)
+        voxels = self.step.shape(params[0].T).T
+        # Of voxels without energy, the feature tells which came closest to having some.
+        return voxels, torch.where(voxels > 0, voxels, params[0].clamp_max(0.0))
 
 
 @final
@@ -132,7 +146,7 @@ class HitsAndEnergies(VoxelLikelihood):
 
     .. math:: t = \frac{(s / m)^p - 1}{p d}
 
-    is normal above its least value -1/(pd), with a power p between 0 and 1 that is learned for every voxel. A power
+    is normal above its value at the threshold, with a power p between 0 and 1 that is learned for every voxel. A power
     of 0 is the logarithm, whose normal distribution has too many bright hits where few particles deposit; 1/3
     makes normal what is a sum of few deposits (a gamma distribution, after Wilson and Hilferty), and any power
     does where the spread is small.
@@ -150,6 +164,7 @@ class HitsAndEnergies(VoxelLikelihood):
 
     def __init__(self, step: LogEnergies, n_voxels: int) -> None:
         super().__init__(step)
+        self.n_noise = n_voxels
         self.register_buffer("log_odds", torch.zeros(n_voxels))
         self.hits = Standardize(n_voxels)
         self.raw_power = nn.Parameter(torch.full((n_voxels,), math.log(1 / 2)))  # a third
@@ -186,36 +201,46 @@ class HitsAndEnergies(VoxelLikelihood):
         rate = (hit.to(x.dtype) - p) / (p * (1 - p) + _RATE_FLOOR).sqrt()
         return torch.cat([rate, torch.where(hit, pull, 0.0)], dim=1).clamp(-_MAX_PULL, _MAX_PULL)
 
-    def log_prob(self, x: Float[Tensor, "B V"], params: Float[Tensor, "B 3 V"]) -> Float[Tensor, " B"]:
+    def log_prob(
+        self, x: Float[Tensor, "B V"], params: Float[Tensor, "B 3 V"], e_layer: Float[Tensor, "B L"]
+    ) -> Float[Tensor, " B"]:
         """Probability of no hit, or of a hit times the density of its logarithmic share."""
         odds, mean, log_width = self._unpack(params)
         t, log_slope = self._bent(x)
         narrow = (-log_width).exp()
         energy = -0.5 * ((t - mean) * narrow).square() - log_width + log_slope - _HALF_LOG_2PI
-        energy = energy - torch.special.log_ndtr((mean - self._least) * narrow)
+        over = (e_layer.to(x.dtype).clamp_min(self.step.threshold) / self.step.threshold).log()
+        least, _ = self._bent(-self.step.of_voxels(over))
+        energy = energy - torch.special.log_ndtr((mean - least) * narrow)
         return torch.where(x <= 0, logsigmoid(odds) + energy, logsigmoid(-odds)).sum(1)
 
     def mean(self, params: Float[Tensor, "B 3 V"]) -> Float[Tensor, "B V"]:
         """The power of a hit's share that is expected, in the units of its normal distribution."""
         return params[:, 1]
 
-    def decode(
-        self, params: Float[Tensor, "B 3 V"], e_layer: Float[Tensor, "B L"], noise: ShowerNoise
-    ) -> Float[Tensor, "B V"]:
-        """Draw hits and energies."""
-        odds, mean, log_width = self._unpack(params)
-        u = noise.uniform(odds.shape[1]).to(odds.dtype)
-        miss = (-odds).sigmoid()
-        above = u - miss
-        tail = torch.finfo(u.dtype).eps
-        # The normal distribution function, of which torch's own takes three times as long.
-        below = 0.5 + 0.5 * torch.erf(math.sqrt(0.5) * (self._least - mean) * (-log_width).exp())
-        quantile = (below + (1 - below) * above / (1 - miss).clamp_min(tail)).clamp(tail, 1 - tail)
-        normal = math.sqrt(2) * torch.erfinv(2 * quantile - 1)
-        scale = (e_layer.to(odds.dtype).clamp_min(self.step.threshold) / self.step.threshold).log()
-        hit = self._unbent(mean + log_width.exp() * normal) + self.step.of_voxels(scale)
-        # A layer with energy but without a hit gives it to the voxel that came closest: the brightest of the others.
-        return self.step.decode(torch.where(above > 0, hit, _MISSED + above), e_layer)
+    def draw(
+        self, params: Float[Tensor, "3 V B"], log_e: Float[Tensor, "V B"], u: Float[Tensor, "V B"]
+    ) -> tuple[Float[Tensor, "V B"], Float[Tensor, "V B"]]:
+        """Hits and energies. In place wherever possible: there are many voxels, and the steps are short."""
+        power = self.raw_power.sigmoid()
+        log_odds, power, slope, mean_log, brightest = (
+            c[:, None] for c in (self.log_odds, power, power * self.hits.std, self.hits.mean, self._brightest)
+        )
+        odds, mean, log_width = params.unbind(0)
+        width = log_width.clamp_(*_WIDTHS).exp_()
+        miss = odds.add_(log_odds).neg_().sigmoid_()
+        surplus = u - miss
+        # A quantile of the hits: what is above the probability of no hit, as a share.
+        share = miss.neg_().add_(1.0).clamp_min_(_TINY).reciprocal_().mul_(surplus)
+        # Twice the probability of less than the threshold, then the quantile of the rest on -1 .. 1.
+        least = torch.add(log_e, mean_log).mul_(-power).expm1_().div_(slope)
+        below = torch.sub(mean, least).div_(width).mul_(math.sqrt(0.5)).erfc_()
+        quantile = torch.rsub(below, 2.0).mul_(share).add_(below).sub_(1.0).clamp_(-_ALMOST_ONE, _ALMOST_ONE)
+        t = torch.addcmul(mean, width, quantile.erfinv_(), value=math.sqrt(2.0))
+        # By rounding, a number may lie below the least one.
+        bent = t.mul_(slope).add_(1.0).clamp_min_(_LEAST).log_()
+        voxels = torch.addcdiv(mean_log, bent, power).add_(log_e).exp_()
+        return torch.minimum(voxels, brightest, out=voxels).mul_(surplus > 0), surplus
 
     def _bent(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Logarithmic shares to t, and the logarithm of the slope."""
@@ -223,15 +248,11 @@ class HitsAndEnergies(VoxelLikelihood):
         bent = power * (x - self.hits.mean)
         return bent.expm1() / (power * self.hits.std), bent - self.hits.std.log()
 
-    def _unbent(self, t: Tensor) -> Tensor:
-        power = self.raw_power.sigmoid()
-        # By rounding, a number may lie below the least one.
-        return (1 + power * self.hits.std * t).clamp_min(_LEAST).log() / power + self.hits.mean
-
     @property
-    def _least(self) -> Tensor:
-        """The t of no energy at all."""
-        return -1 / (self.raw_power.sigmoid() * self.hits.std)
+    def _brightest(self) -> Tensor:
+        """Greatest energy in training over the threshold."""
+        assert isinstance(self.step, LogEnergies)
+        return self.step.brightest.exp()
 
     def _features(self, voxels: Tensor) -> Tensor:
         sums = self.step.e_layer(voxels, voxels).clamp_min(self.step.threshold)
