@@ -27,6 +27,9 @@ VARIANTS: dict[str, tuple[Precision, bool]] = {
     "float32, compiled": ("float32", True),
 }
 
+SHOWERS = 4096
+"""Of a large request: a whole number of blocks of every family."""
+
 
 def median_ms(generator: ShowerGenerator, n: int, repeats: int) -> float:
     """Time per shower of requests of ``n``."""
@@ -42,25 +45,26 @@ def median_ms(generator: ShowerGenerator, n: int, repeats: int) -> float:
 def main() -> None:
     """Measure, print, store."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--model", default="groupwise-eplus")
+    parser.add_argument("--models", nargs="+", default=["groupwise-eplus", "caloman-eplus"])
     parser.add_argument("-o", "--output", type=Path)
     args = parser.parse_args()
     torch.set_num_threads(1)
     rows: dict[str, dict[str, Any]] = {}
-    for name, (precision, compiled) in VARIANTS.items():
-        begin = time.perf_counter()
-        generator = load_model(args.model, precision=precision, compiled=compiled)
-        rows[name] = {
-            "load_s": round(time.perf_counter() - begin, 1),
-            "compiled": generator.compiled,
-            "1": median_ms(generator, 1, 300),
-            str(8 * generator.block): median_ms(generator, 8 * generator.block, 10),
-        }
-        print(name, rows[name], flush=True)
+    for model in args.models:
+        for name, (precision, compiled) in VARIANTS.items():
+            begin = time.perf_counter()
+            generator = load_model(model, precision=precision, compiled=compiled)
+            row = {
+                "load_s": round(time.perf_counter() - begin, 1),
+                "compiled": generator.compiled,
+                "1": median_ms(generator, 1, 300),
+                str(SHOWERS): median_ms(generator, SHOWERS, 10),
+            }
+            rows[f"`{model}`, {name}"] = row
+            print(model, name, row, flush=True)
     report = {
         "unit": "ms/shower",
         "threads": 1,
-        "model": args.model,
         "machine": platform.machine(),
         "torch": torch.__version__,
         "caloforge": caloforge.__version__,

@@ -15,16 +15,18 @@ SETTINGS = {
 }
 
 
-@pytest.fixture
-def weights(tmp_path):
-    geometry = geometry_of(cartesian(2, 2))
-    model, showers = build_model("groupwise", SETTINGS, geometry), toy_showers(geometry, 50)
+def toy_weights(family, settings, geometry, path):
+    model, showers = build_model(family, settings, geometry), toy_showers(geometry, 50)
     model.fit_range(showers)
     for stage in model.stages.values():
         stage.fit(showers, seed=1)
-    path = tmp_path / "toy.safetensors"
-    save_model(model, path, family="groupwise", provenance={})
+    save_model(model, path, family=family, provenance={})
     return path
+
+
+@pytest.fixture
+def weights(tmp_path):
+    return toy_weights("groupwise", SETTINGS, geometry_of(cartesian(2, 2)), tmp_path / "toy.safetensors")
 
 
 def generate(weights, output, *options):
@@ -58,3 +60,33 @@ def test_without_a_compiler_generation_goes_on(weights, tmp_path, monkeypatch):
     assert "Traceback" not in err
     assert same.provenance["compiled"] is False
     np.testing.assert_array_equal(plain.voxels, same.voxels)
+
+
+SINGLE = """
+import sys
+import numpy as np
+from caloforge.generation import load_model
+
+plain, compiled = load_model(sys.argv[1]), load_model(sys.argv[1], compiled=True)
+assert compiled.compiled
+for i in range(20):
+    a, b = (g.sample([5e4], seed=1, start=i, allow_extrapolation=True, padded=False) for g in (plain, compiled))
+    np.testing.assert_allclose(b.voxels, a.voxels, rtol=1e-3, atol=1e-3 * a.voxels.max())
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("moments", [True, False])
+def test_compiled_single_showers_of_a_manifold(moments, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.delenv("TORCHINDUCTOR_CACHE_DIR", raising=False)
+    geometry = geometry_of(cartesian(2, 2))
+    settings = {
+        "energies": {"blocks": 1, "hidden": 4},
+        "moments": {"hidden": 8, "components": 2, "depth": 0},
+        "manifold": {"latent": 2, "hidden": 8, "depth": 1, "likelihood": "hits", "moments": moments},
+        "density": {"conditioner": "coupling", "blocks": 1, "hidden": 4, "depth": 1},
+    }
+    process = python("-c", SINGLE, toy_weights("caloman", settings, geometry, tmp_path / "toy.safetensors"))
+    _, err = process.communicate()
+    assert process.returncode == 0, err

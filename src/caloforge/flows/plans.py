@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+import torch
 from torch import nn
 
 __all__ = ["cached_plan"]
@@ -19,10 +20,12 @@ def cached_plan(module: nn.Module, key: object, make: Callable[[], Plan]) -> Pla
         key: What else it depends on.
         make: Makes the plan.
     """
+    known: tuple[Any, Plan] | None = module.__dict__.get("_plan")
+    if torch.compiler.is_compiling() and known is not None and known[0][0] == key:
+        return known[1]  # compiled code is for the weights of now
     # Tensors made in inference mode count no versions, and are not trained.
     versions = (None if p.is_inference() else p._version for p in module.parameters())
     state = (key, *zip((p.data_ptr() for p in module.parameters()), versions, strict=True))
-    known: tuple[Any, Plan] | None = module.__dict__.get("_plan")
     if known is None or known[0] != state:
         known = state, make()
         module.__dict__["_plan"] = known

@@ -186,13 +186,18 @@ class ShowerGenerator:
         """
         sizes = sorted({1, self.block})
         _keep_compiled_code()
-        self.model.compile_for(sizes)
         middle = sum(self.e_inc_range) / 2
-        try:
+
+        def generate(size: int) -> None:
             with torch.inference_mode(), _one_thread():
-                for size in sizes:
-                    e_inc = torch.full((size,), middle, dtype=torch.float64, device=self._device)
-                    self.model.generate(e_inc, ShowerNoise(0, 0, size, device=self._device))
+                e_inc = torch.full((size,), middle, dtype=torch.float64, device=self._device)
+                self.model.generate(e_inc, ShowerNoise(0, 0, size, device=self._device))
+
+        generate(1)  # prepares once what is no part of the compiled code
+        self.model.compile_for(sizes)
+        try:
+            for size in sizes:
+                generate(size)
         except Exception as err:  # noqa: BLE001 - what compilers raise is theirs
             self.model.compile_for(())
             reason = " ".join(str(err).split())[:160] or type(err).__name__
