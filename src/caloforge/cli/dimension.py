@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 __all__ = ["dimension"]
 
 _FILES = ("dimension.json", "dimension.png")
+_NAMED = 3  # slices and layers that a note names; it counts the others
 
 
 def dimension(
@@ -55,7 +56,7 @@ def dimension(
 
     ks = _neighbours(k)
     if output is not None:
-        _make_folder(output, overwrite=overwrite)
+        _make_folder(output)
         for name in _FILES:
             check_output(output / name, overwrite=overwrite)
     n_showers = len(io.read_energies(file, start=start, stop=stop))
@@ -99,11 +100,14 @@ def _neighbours(text: str) -> list[int]:
     return ks
 
 
-def _make_folder(folder: Path, *, overwrite: bool) -> None:
+def _make_folder(folder: Path) -> None:
+    from caloforge.errors import OutputError
     from caloforge.files import explain_os_error
 
     try:
         folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as err:
+        raise OutputError(folder, "exists and is no folder; choose another name.") from err
     except OSError as err:
         raise explain_os_error(folder, err) from err
 
@@ -112,19 +116,14 @@ def _table(study: "DimensionStudy") -> "Table":
     from rich.box import SIMPLE
     from rich.table import Table
 
-    from caloforge.units import GeV
-
     table = Table(box=SIMPLE, padding=(0, 1, 0, 0))
     table.add_column("showers", no_wrap=True)
     table.add_column("number", justify="right")
     for number in study.ks:
         table.add_column(f"k = {number}", justify="right", no_wrap=True)
-    rows = {"all": study.whole}
-    rows |= {f"{r.low / GeV:.3g}-{r.high / GeV:.3g} GeV": r for r in study.slices}
-    rows |= {f"layer {r.layer}": r for r in study.layers}
-    for name, region in rows.items():
+    for region in (study.whole, *study.slices, *study.layers):
         found = [f"{e.dimension:.1f} ± {e.error:.1f}" for e in region.estimates]
-        table.add_row(name, f"{region.n_showers:,}", *(found or ["-"] * len(study.ks)))
+        table.add_row(_where(region, study), f"{region.n_showers:,}", *(found or ["-"] * len(study.ks)))
     return table
 
 
@@ -141,24 +140,45 @@ def _notes(study: "DimensionStudy") -> list[str]:
         notes.append(
             f"{whole.n_constant} of {whole.n_voxels} voxels are the same in all showers and were left out."
         )
-    for region in (whole, *study.slices, *study.layers):
-        notes += _region_notes(region)
-    return notes
+    regions = (whole, *study.slices, *study.layers)
+    layers, everywhere = f"{len(study.layers)} layers", f"{len(regions)} rows"
+    empty = [(r, r.n_empty) for r in study.layers if r.n_empty]
+    notes += _summary(empty, study, layers, "showers without energy were left out.")
+    twins = [(r, r.estimates[0].n_twins) for r in regions if r.estimates and r.estimates[0].n_twins]
+    notes += _summary(twins, study, everywhere, "showers equal another one and count once.")
+    missing = [(r, r.n_different) for r in regions if not r.estimates]
+    equal = [(r, r.n_showers) for r, n in missing if n == 1 < r.n_showers]
+    notes += _summary(equal, study, everywhere, "showers are all equal: 0 dimensions.")
+    few = [(r, n) for r, n in missing if not n == 1 < r.n_showers]
+    largest = max(study.ks)
+    text = (
+        f"different showers are too few for k = {largest} neighbours; at least {largest + 1} are needed, thousands "
+        "for a dimension to mean anything."
+    )
+    return notes + _summary(few, study, everywhere, text)
 
 
-def _region_notes(region: "RegionDimension") -> list[str]:
+def _summary(
+    found: "list[tuple[RegionDimension, int]]", study: "DimensionStudy", of: str, text: str
+) -> list[str]:
+    """One line for all regions that have the same to say: which one, or how many and the range of their numbers."""
+    if not found:
+        return []
+    numbers = sorted(number for _, number in found)
+    if len(found) == 1:
+        return [f"{_where(found[0][0], study)}: {numbers[0]} {text}"]
+    span = f"{numbers[0]}" if numbers[0] == numbers[-1] else f"{numbers[0]} to {numbers[-1]}"
+    names = [_where(region, study) for region, _ in found[:_NAMED]]
+    more = "" if len(found) <= _NAMED else f" and {len(found) - _NAMED} more"
+    return [f"{len(found)} of {of} ({', '.join(names)}{more}): {span} {text}"]
+
+
+def _where(region: "RegionDimension", study: "DimensionStudy") -> str:
+    """The region as the table calls it."""
     from caloforge.units import GeV
 
-    where = (
-        f"Layer {region.layer}"
-        if region.layer is not None
-        else f"{region.low / GeV:.3g} to {region.high / GeV:.3g} GeV"
-    )
-    notes = []
-    if region.n_empty:
-        notes.append(f"{where}: {region.n_empty} showers without energy were left out.")
-    if region.estimates and (twins := region.estimates[0].n_twins):
-        notes.append(f"{where}: {twins} showers equal another one and count once.")
-    if region.note:
-        notes.append(f"{where}: {region.note}")
-    return notes
+    if region is study.whole:
+        return "all"
+    if region.layer is not None:
+        return f"layer {region.layer}"
+    return f"{region.low / GeV:.3g}-{region.high / GeV:.3g} GeV"

@@ -21,7 +21,7 @@ import numpy as np
 from jaxtyping import Float
 
 from caloforge.errors import UnknownNameError, ValueRangeError
-from caloforge.intrinsic_dimension import DimensionEstimate, intrinsic_dimension
+from caloforge.intrinsic_dimension import DimensionEstimate, intrinsic_dimension, without_twins
 from caloforge.seeding import derive_seed
 from caloforge.showers import Showers, check_threshold
 from caloforge.units import keV
@@ -58,6 +58,8 @@ class RegionDimension:
     n_showers: int
     n_empty: int
     """Showers without energy in the layer, left out."""
+    n_different: int
+    """Showers of which no two are equal here; what the dimension is estimated from."""
     n_voxels: int
     n_constant: int
     """Voxels whose value is the same in all showers; they add no dimension."""
@@ -236,6 +238,10 @@ class _Measure:
             if required:
                 raise
             note = str(err)
+        if estimates:
+            n_different = len(points) - estimates[0].n_twins
+        else:
+            n_different = len(without_twins(points)) if len(points) else 0
         return RegionDimension(
             layer=layer,
             low=low,
@@ -243,6 +249,7 @@ class _Measure:
             e_inc=float(e_inc.mean()) if len(e_inc) else np.nan,
             n_showers=len(points),
             n_empty=n_all - len(points) if layer is not None else 0,
+            n_different=n_different,
             n_voxels=points.shape[1],
             n_constant=int(constant.sum()),
             estimates=estimates,
