@@ -178,7 +178,16 @@ CASES = {
     "generate: energy 0": ((*GENERATE, "--energies", "0"), "positive and finite"),
     "generate: energy nan": ((*GENERATE, "--energies", "nan"), "positive and finite"),
     "generate: range upside down": ((*GENERATE, "--energies", "90:2"), "low <= high"),
-    "generate: range open": ((*GENERATE, "--energies", "2:"), "neither LOW:HIGH in GeV"),
+    "generate: range open": ((*GENERATE, "--energies", "2:"), "'2:' is neither an energy or range in GeV"),
+    "generate: energies in words": (
+        (*GENERATE, "--energies", "abc"),
+        "--energies 'abc' is neither an energy or range in GeV nor a file; give one energy as 50, a range LOW:HIGH as "
+        "1:100, a list as 1,5,10 with --spectrum list, or a file of showers.",
+    ),
+    "generate: energies with a unit": (
+        (*GENERATE, "--energies", "0.5:10GeV"),
+        "'0.5:10GeV' is neither an energy",
+    ),
     "generate: spectrum": ((*GENERATE, "--energies", "2:90", "--spectrum", "log"), "log-uniform"),
     "generate: extrapolation": ((*GENERATE, "--energies", "500"), "outside the trained range"),
     "generate: energies not there": ((*GENERATE, "--energies", "shower.h5"), "Did you mean 'showers.h5'"),

@@ -41,8 +41,11 @@ def energy_source(energies: str, spectrum: str) -> "EnergySource":
     bounds = scan * 2 if scan else _numbers(energies.split(":"))
     if len(bounds) == 2:
         return Spectrum(low=bounds[0] * GeV, high=bounds[1] * GeV, shape=_SHAPES[spectrum])
-    if set(energies) <= set("0123456789.:-+eE, ") and not Path(energies).exists():
-        raise ConfigError(f"--energies {energies} is neither LOW:HIGH in GeV, such as 1:100, nor a file.")
+    if not _looks_like_a_file(energies):
+        raise ConfigError(
+            f"--energies {energies!r} is neither an energy or range in GeV nor a file; give one energy as 50, a range "
+            "LOW:HIGH as 1:100, a list as 1,5,10 with --spectrum list, or a file of showers."
+        )
     if spectrum != "uniform":
         raise ConfigError(f"--spectrum {spectrum} and a file of energies, {energies}, exclude each other.")
     return GivenEnergies(io.read_energies(energies))
@@ -62,6 +65,15 @@ def sample_size(n_showers: int | None, source: "EnergySource") -> int:
     if isinstance(source, GivenEnergies):
         return len(source.values)
     raise ConfigError("Say how many showers: -n N.")
+
+
+def _looks_like_a_file(name: str) -> bool:
+    """Whether it is one, or a misspelt path, of which the reader of files says what it may have been."""
+    path = Path(name)
+    try:
+        return path.exists() or len(path.parts) > 1 or path.suffix[1:].isidentifier()
+    except OSError:  # too long a name
+        return True
 
 
 def _numbers(parts: list[str]) -> list[float]:
