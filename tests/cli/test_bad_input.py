@@ -214,6 +214,13 @@ CASES = {
         ("generate", "text.safetensors", *GENERATE[2:], "--energies", "50"),
         "text.safetensors: is no safetensors file or is damaged",
     ),
+    "generate: showers for a model": (
+        ("generate", "showers.h5", *GENERATE[2:], "--energies", "50"),
+        "showers.h5: is an HDF5 file, as showers are stored in, and not weights; give shipped weights",
+    ),
+    "distill: showers for a teacher": (("distill", "showers.h5", *DISTILL[2:]), "is an HDF5 file"),
+    "demo: showers for a model": (("demo", "--model", "showers.h5", "-o", "out"), "is an HDF5 file"),
+    "benchmark: showers for a model": (("benchmark", "--models", "run,showers.h5"), "is an HDF5 file"),
     "generate: output folder": ((*without(GENERATE, "-o"), "--energies", "50", "-o", "empty"), "is a folder"),
     "generate: no output folder": (
         (*without(GENERATE, "-o"), "--energies", "50", "-o", "no/out"),

@@ -65,6 +65,7 @@ def benchmark(
 
     from caloforge.benchmark import BenchmarkSettings, run_benchmark
     from caloforge.cli.progress import progress_bar
+    from caloforge.cli.weights import check_weights_name
 
     settings = BenchmarkSettings(
         models=_names(models),
@@ -82,6 +83,8 @@ def benchmark(
         peer_showers=peer_showers,
         seed=seed,
     )
+    for name in settings.models:
+        check_weights_name(name)
     console = Console(stderr=True)
     latest: dict[str, Any] = {}
     try:

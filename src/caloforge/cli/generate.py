@@ -57,8 +57,10 @@ def generate(
     """Generate showers into a file, in constant memory and resumable."""
     from caloforge.cli.energies import energy_source, sample_size
     from caloforge.cli.progress import run_with_progress
+    from caloforge.cli.weights import check_weights_name
     from caloforge.generation import GenerationJob
 
+    check_weights_name(model)
     source = energy_source(energies, spectrum)
     job = GenerationJob(
         weights=model,
