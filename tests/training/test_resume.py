@@ -183,10 +183,32 @@ def test_what_a_folder_refuses(tmp_path):
         train_tiny(folder, short[0], "training.shape.epochs=2", resume=True)
     with pytest.raises(ConfigError, match=r"\(seed = 1 against 2\)"):
         train_tiny(folder, *short, "seed=2", resume=True)
-    with pytest.raises(GeometryMismatchError, match=r"trained on other showers.*'stop': 120.*'stop': 119"):
+    refused = "trained on other showers than those given: "
+    with pytest.raises(
+        GeometryMismatchError, match=rf"{refused}120 showers \(0 to 120\) against 119 showers"
+    ):
         train_tiny(folder, *short, showers=tiny_showers(119), resume=True)
-    with pytest.raises(GeometryMismatchError, match="trained on other showers"):
+    with pytest.raises(
+        GeometryMismatchError, match=rf"{refused}their energies have the digest \w+ against \w+,"
+    ):
         train_tiny(folder, *short, showers=tiny_showers(seed=1), resume=True)
+    before = (folder / "run.json").read_text()
+    known = json.loads(before)
+    for changed, message in (
+        (
+            {"data": known["data"] | {"file": "a.h5", "fingerprint": "f"}},
+            r"file a\.h5 against showers\.h5; their e",
+        ),
+        ({"geometry": known["geometry"] | {"name": "calogan"}}, "calorimeter 'calogan' against 'toy'"),
+        ({"geometry": {"name": "toy"}}, "calorimeter 'toy' against another calorimeter of that name"),
+        ({"data": None}, "its record does not say which"),
+        ({"data": {"file": "showers.h5"}}, "an unknown number of showers against 120 showers"),
+    ):
+        (folder / "run.json").write_text(json.dumps(known | changed))
+        with pytest.raises(GeometryMismatchError, match=f"{refused}{message}") as caught:
+            train_tiny(folder, *short, resume=True)
+        assert not set("{}[]\n") & set(str(caught.value)), "raw data"
+    (folder / "run.json").write_text(before)
     other = tmp_path / "other"
     other.mkdir()
     (other / "thesis.tex").touch()

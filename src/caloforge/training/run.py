@@ -227,8 +227,8 @@ def _check_same(record: Path, description: dict[str, Any]) -> None:
         raise FileFormatError(record, "is not the record of a run; start a new one.")
     if _same_data(known) != _same_data(description) or known.get("geometry") != description["geometry"]:
         raise GeometryMismatchError(
-            f"{record.parent} was trained on other showers ({_in_words(known)}) than those given "
-            f"({_in_words(description)}); give the same file and range, or start a new run."
+            f"{record.parent} was trained on other showers than those given: {_other_data(known, description)}. Give "
+            "the same file and range, or start a new run."
         )
     teachers = [entry.get("teacher") or {} for entry in (known, description)]
     if teachers[0].get("weights") != teachers[1].get("weights"):
@@ -257,10 +257,36 @@ def _same_data(description: dict[str, Any]) -> list[Any]:
     return [data.get(key) if isinstance(data, dict) else None for key in ("fingerprint", "start", "stop")]
 
 
-def _in_words(description: dict[str, Any]) -> Any:
-    """The data of a run, without the digests of single showers."""
-    data = description.get("data")
-    return {key: data[key] for key in data if key != "spots"} if isinstance(data, dict) else data
+def _other_data(known: dict[str, Any], given: dict[str, Any]) -> str:
+    """In words, how the showers of a run differ from those given now."""
+    mine, new = (entry["data"] if isinstance(entry.get("data"), dict) else {} for entry in (known, given))
+    if not mine:
+        return "its record does not say which"
+    found = []
+    if mine.get("file") != new["file"]:
+        found.append(f"file {mine.get('file')} against {new['file']}")
+    ranges = [(data.get("start"), data.get("stop")) for data in (mine, new)]
+    if ranges[0] != ranges[1]:
+        words = [
+            f"{stop - start:,} showers ({start} to {stop})"
+            if isinstance(start, int) and isinstance(stop, int)
+            else "an unknown number of showers"
+            for start, stop in ranges
+        ]
+        found.append(" against ".join(words))
+    elif mine.get("fingerprint") != new["fingerprint"]:  # those of other ranges differ anyway
+        found.append(
+            f"their energies have the digest {mine.get('fingerprint')} against {new['fingerprint']}, so the contents "
+            "of the file are others"
+        )
+    if known.get("geometry") != given["geometry"]:
+        names = [
+            repr(entry["name"]) if isinstance(entry, dict) and "name" in entry else "an unknown one"
+            for entry in (known.get("geometry"), given["geometry"])
+        ]
+        other = "another calorimeter of that name" if names[0] == names[1] else names[1]
+        found.append(f"calorimeter {names[0]} against {other}")
+    return "; ".join(found)
 
 
 def _differences(a: dict[str, Any], b: dict[str, Any], prefix: str = "") -> list[str]:
