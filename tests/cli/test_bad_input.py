@@ -241,6 +241,77 @@ CASES = {
 }
 
 
+BEFORE_DATA = {
+    "train: unknown preset": (
+        ("train", "caloflow", "--preset", "caloflow-smal"),
+        "Did you mean 'caloflow-small'",
+    ),
+    "train: of another family": (("train", "caloman", "--preset", "tiny.toml"), "not for 'caloman'"),
+    "train: preset of a student": (("train", "caloflow", "--preset", "caloflow-v2"), "caloforge distill"),
+    "train: stage": (
+        ("train", "caloflow", "--set", "training.shapes.epochs=1"),
+        "stage in [training] 'shapes'",
+    ),
+    "train: stage of a family that completes its settings": (
+        ("train", "caloman", "--set", "training.density2.epochs=1"),
+        "stage in [training] 'density2'",
+    ),
+    "train: setting of a stage": (
+        ("train", "caloflow", "--set", "training.shape.epoch=1"),
+        "Did you mean 'epochs'",
+    ),
+    "train: setting of the model": (
+        ("train", "groupwise", "--set", "model.voxels.grups=3"),
+        "Did you mean 'groups'",
+    ),
+    "train: section of the model": (
+        ("train", "caloman", "--set", "model.shape.hidden=3"),
+        "in 'model' 'shape'",
+    ),
+    "train: type": (("train", "caloflow", "--set", "model.shape.hidden=many"), "model.shape.hidden = 'many'"),
+    "train: type, of a preset for no known calorimeter": (
+        ("train", "caloflow", "--preset", "tiny.toml", "--set", "model.shape.hidden=many"),
+        "model.shape.hidden = 'many'",
+    ),
+    "train: value": (("train", "caloflow", "--set", "training.shape.epochs=0"), "epochs must be at least 1"),
+    "distill: stage": (
+        ("distill", "run", "--preset", "student.toml", "--set", "training.shapes.epochs=1"),
+        "'shapes'",
+    ),
+    "distill: setting": (
+        ("distill", "run", "--preset", "student.toml", "--set", "model.shape.hiden=8"),
+        "'hidden'",
+    ),
+    "distill: size": (
+        ("distill", "run", "--preset", "student.toml", "--set", "model.shape.blocks=3"),
+        "2 against 3",
+    ),
+    "distill: preset of a teacher": (
+        ("distill", "run", "--preset", "tiny.toml"),
+        "choose the --preset of a student",
+    ),
+}
+
+
+@pytest.mark.parametrize(("command", "message"), BEFORE_DATA.values(), ids=BEFORE_DATA.keys())
+def test_settings_are_checked_before_the_data(inputs, capsys, monkeypatch, command, message):
+    """Of a file that is not there nothing is said, as it is not looked at yet."""
+    monkeypatch.chdir(inputs)
+    code, out, err = command_line((*command, "--data", "shower.h5", "-o", "out"), capsys, monkeypatch)
+    assert (code, out, err.count("error: ")) == (2, "", 1)
+    assert message in err
+    assert "shower.h5" not in err
+
+
+def test_what_only_showers_can_tell_is_left_to_them(inputs, capsys, monkeypatch):
+    """More coordinates than the recipe's calorimeter has voxels may be right for another one."""
+    monkeypatch.chdir(inputs)
+    command = ("train", "caloman", "--set", "model.manifold.latent=600", "--data", "shower.h5", "-o", "out")
+    code, _, err = command_line(command, capsys, monkeypatch)
+    assert code == 2
+    assert "shower.h5: no such file" in err
+
+
 def snapshot(folder):
     return {path: path.read_bytes() if path.is_file() else None for path in folder.rglob("*")}
 

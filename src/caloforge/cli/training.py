@@ -38,7 +38,15 @@ def train_into(
     from caloforge.devices import check_device
     from caloforge.errors import NonFiniteError
     from caloforge.plotting.losses import plot_losses
-    from caloforge.training import BEST, METRICS, DataFacts, check_folder, start_or_resume
+    from caloforge.recipes import completed
+    from caloforge.training import (
+        BEST,
+        METRICS,
+        DataFacts,
+        check_folder,
+        check_settings,
+        start_or_resume,
+    )
     from caloforge.training.parallel import Processes, own_device
 
     is_main = Processes.from_environment().is_main
@@ -46,6 +54,7 @@ def train_into(
     if is_main:
         check_folder(output, resume=resume)
     found = check_device(own_device(device))
+    check_settings(config, recipe=recipe, teacher=teacher, complete=completed)
     known = geometry if teacher is None else geometry or teacher.model.geometry
     showers = io.read(data, geometry=known, start=start, stop=stop)
     facts = DataFacts.of(showers, file=data.name, start=start)

@@ -2,15 +2,17 @@
 
 import dataclasses
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, final
+from typing import Any, cast, final, get_type_hints
 
 import torch
 
 from caloforge import __version__
+from caloforge.config import from_mapping
 from caloforge.errors import (
+    CaloForgeError,
     ConfigError,
     FileFormatError,
     GeometryMismatchError,
@@ -18,9 +20,9 @@ from caloforge.errors import (
     UnknownNameError,
 )
 from caloforge.files import atomic_path, explain_os_error
-from caloforge.geometry import Geometry
+from caloforge.geometry import Geometry, get_geometry
 from caloforge.io.digests import sample_fingerprint, spot_digests
-from caloforge.models import ShowerModel, build_model, family_class
+from caloforge.models import ShowerModel, Stage, build_model, family_class
 from caloforge.seeding import derive_seed
 from caloforge.showers import Showers
 from caloforge.training.config import RunConfig
@@ -29,7 +31,15 @@ from caloforge.training.parallel import Processes
 from caloforge.training.teacher import Teacher
 from caloforge.training.trainer import SAVE_SECONDS, split_showers, train, weights_dtype
 
-__all__ = ["RUN", "DataFacts", "check_folder", "complete_config", "initial_model", "start_or_resume"]
+__all__ = [
+    "RUN",
+    "DataFacts",
+    "check_folder",
+    "check_settings",
+    "complete_config",
+    "initial_model",
+    "start_or_resume",
+]
 
 RUN = "run.json"
 
@@ -119,24 +129,14 @@ def start_or_resume(
         GeometryMismatchError: Other showers on resume.
         ValueRangeError: Too few showers.
     """
-    stages = None
     if teacher is None:
         config = complete_config(config, showers)
-        model = initial_model(config, showers.geometry)
-        if model.needs_teacher or config.distillation is not None:
-            raise ConfigError(
-                f"Recipe {recipe!r} is for a student, which is not trained on showers alone: caloforge distill."
-            )
+        model, stages = initial_model(config, showers.geometry), None
     else:
         teacher.check(showers, particle=data.particle)
         config = teacher.student_config(config)
-        dtype = weights_dtype(config)
-        model = initial_model(config, teacher.model.geometry).set_precision(dtype)
-        assert config.distillation is not None
-        stages = model.distillation(teacher.in_precision(dtype), config.distillation)
-    for name in config.training:
-        if name not in (known := model.stages if stages is None else stages):
-            raise UnknownNameError("stage in [training]", name, known)
+        model, stages = _student(config, teacher)
+    _check_kind(config, model, recipe=recipe, stages=stages)
     split_showers(
         len(showers), validation=config.validation, seed=config.seed
     )  # too few? before a folder is made
@@ -164,6 +164,63 @@ def start_or_resume(
         save_seconds=save_seconds,
         on_event=on_event,
     )
+
+
+def check_settings(
+    config: RunConfig,
+    *,
+    recipe: str,
+    teacher: Teacher | None = None,
+    complete: Callable[[RunConfig], RunConfig] = lambda config: config,
+) -> None:
+    """Fail early, before showers are read, if the settings of a run are wrong whatever the showers.
+
+    What depends on their calorimeter or number is left to :func:`start_or_resume`.
+
+    Args:
+        config: The run.
+        recipe: Name of the recipe.
+        teacher: Of a student.
+        complete: Fills in what only showers can tell, from some that are at hand.
+
+    Raises:
+        UnknownNameError: A setting of the model or a stage that it does not have.
+        ConfigError: A value that makes no sense, a teacher that does not fit, or none where one is needed.
+    """
+    if teacher is not None:
+        config = teacher.student_config(config)
+        model, stages = _student(config, teacher)
+        _check_kind(config, model, recipe=recipe, stages=stages)
+        return
+    config_class = get_type_hints(family_class(config.family).__init__).get("config")
+    if dataclasses.is_dataclass(config_class):
+        from_mapping(cast("type[Any]", config_class), config.model, where="model")
+    try:
+        model = initial_model(complete(config), get_geometry(config.geometry))
+    except CaloForgeError:
+        return  # of this calorimeter perhaps, not of that of the showers
+    _check_kind(config, model, recipe=recipe, stages=None)
+
+
+def _student(config: RunConfig, teacher: Teacher) -> tuple[ShowerModel, dict[str, Stage]]:
+    """The untrained student and the stages that train it."""
+    dtype = weights_dtype(config)
+    model = initial_model(config, teacher.model.geometry).set_precision(dtype)
+    assert config.distillation is not None
+    return model, model.distillation(teacher.in_precision(dtype), config.distillation)
+
+
+def _check_kind(
+    config: RunConfig, model: ShowerModel, *, recipe: str, stages: Mapping[str, Stage] | None
+) -> None:
+    """Whether a student has a teacher, and ``[training]`` names stages that there are."""
+    if stages is None and (model.needs_teacher or config.distillation is not None):
+        raise ConfigError(
+            f"Recipe {recipe!r} is for a student, which is not trained on showers alone: caloforge distill."
+        )
+    for name in config.training:
+        if name not in (known := model.stages if stages is None else stages):
+            raise UnknownNameError("stage in [training]", name, known)
 
 
 def _provenance(
