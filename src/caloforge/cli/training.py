@@ -3,7 +3,7 @@
 import shlex
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -12,7 +12,39 @@ if TYPE_CHECKING:
 
     from caloforge.training import RunConfig, Teacher, TrainingEvent
 
-__all__ = ["train_into"]
+__all__ = [
+    "SAVE_EVERY",
+    "DeviceOption",
+    "GeometryOption",
+    "ResumeOption",
+    "RunOption",
+    "SaveEveryOption",
+    "SeedOption",
+    "StartOption",
+    "StopOption",
+    "set_option",
+    "train_into",
+]
+
+RunOption = Annotated[Path, typer.Option("-o", "--output", metavar="RUN", help="Folder of the run.")]
+GeometryOption = Annotated[
+    str | None, typer.Option(help="Name in the catalogue, or a TOML or XML file; by default found out.")
+]
+StartOption = Annotated[int, typer.Option(help="First shower to use, counted from 0.")]
+StopOption = Annotated[int | None, typer.Option(help="Shower to stop before; keep the rest for tests.")]
+SeedOption = Annotated[int | None, typer.Option(help="Fixes split, initial weights, order and noise.")]
+DeviceOption = Annotated[str, typer.Option(help="cpu, cuda, cuda:1 ...")]
+SaveEveryOption = Annotated[
+    float, typer.Option(metavar="SECONDS", min=0, help="Time between saves within an epoch.")
+]
+ResumeOption = Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")]
+SAVE_EVERY: Final = 300.0
+
+
+def set_option(example: str) -> Any:
+    """The option ``--set``, with an example that the command knows."""
+    return typer.Option("--set", metavar="KEY=VALUE", help=f"Change one setting, e.g. {example}.")
+
 
 _DRAW_SECONDS = 30.0  # between plots of the losses while training
 
