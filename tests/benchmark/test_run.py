@@ -151,20 +151,58 @@ def test_no_batch_is_timed_twice(run, small_memory):
     report = run_benchmark(BenchmarkSettings(models=(str(run),), batches=(120, 200)))
     assert [batch for what, batch, _ in asked if what == "model"] == [120, 200]
     assert report["rows"][1]["ms_per_shower"] is None
+    asked.clear()
     limits["batch"] = 0
-    report = run_benchmark(BenchmarkSettings(models=(str(run),), batches=(3,)))
-    assert report["rows"][0]["out_of_memory"] == [3, 1]
+    with pytest.raises(
+        CellError, match=r"The only figure could not be measured.*: Out of memory: None left\."
+    ):
+        run_benchmark(BenchmarkSettings(models=(str(run),), batches=(3,)))
+    assert [batch for what, batch, _ in asked if what == "model"] == [3, 1]
 
 
-def test_a_figure_that_fails_does_not_end_the_others(run, tmp_path, monkeypatch):
+def test_a_figure_that_fails_does_not_end_the_others(run, tmp_path, monkeypatch, small_memory):
+    pretended = run_module.measure
+
     def failing(what, **arguments):
-        raise {"model": CellError("Not finite."), "matmul": WorkerDiedError("Gone.")}[what]
+        if what == "matmul":
+            raise WorkerDiedError("Gone.")
+        if arguments["batch"] != 2:
+            raise CellError("Not finite.")
+        return pretended(what, **arguments)
 
     monkeypatch.setattr(run_module, "measure", failing)
-    report = run_benchmark(BenchmarkSettings(models=(str(run),), batches=(1, 2)), tmp_path / "out")
-    assert [row["failed"] for row in report["rows"]] == ["Not finite."] * 2
+    seen = []
+    settings = BenchmarkSettings(models=(str(run),), batches=(1, 2, 3))
+    report = run_benchmark(
+        settings, tmp_path / "out", on_report=lambda report: seen.append(len(report["rows"]))
+    )
+    assert [row.get("failed") for row in report["rows"]] == ["Not finite.", None, "Not finite."]
     assert sum("Not finite." in note for note in report["notes"]) == 2
-    assert (tmp_path / "out" / "benchmark.json").is_file()
+    assert load_benchmark(tmp_path / "out")["complete"]
+    assert seen[0] == 2
+
+
+def test_nothing_but_failures_is_an_error_and_replaces_nothing(run, tmp_path, monkeypatch):
+    def failing(what, **arguments):
+        if what == "matmul":
+            return {"gflops": 50.0, "size": 512}
+        raise (CellError if arguments["batch"] > 1 else WorkerDiedError)(f"No {min(arguments['batch'], 2)}.")
+
+    monkeypatch.setattr(run_module, "measure", failing)
+    earlier = tmp_path / "earlier"
+    earlier.mkdir()
+    for name in ("benchmark.json", "benchmark.png"):
+        (earlier / name).write_text("mine")
+    settings = BenchmarkSettings(models=(str(run),), batches=(1, 2, 3))
+    with pytest.raises(CellError, match=r"None of the 3 figures could be measured.*: No 1\. No 2\.$"):
+        run_benchmark(settings, earlier, overwrite=True, on_report=lambda report: pytest.fail("a report"))
+    assert {path.name: path.read_text() for path in earlier.iterdir()} == {
+        "benchmark.json": "mine",
+        "benchmark.png": "mine",
+    }
+    with pytest.raises(CellError):
+        run_benchmark(settings, tmp_path / "new")
+    assert not (tmp_path / "new").exists()
 
 
 def test_a_full_disk(run, tmp_path, small_memory):

@@ -3,10 +3,12 @@
 import importlib.util
 import json
 import re
+import shutil
 
 import pytest
 
 from caloforge.benchmark import load_benchmark
+from caloforge.benchmark.processes import CellError
 from caloforge.cli.benchmark import _print
 from support.tiny_runs import command_line, train_tiny
 
@@ -42,6 +44,35 @@ def test_a_benchmark(folder, capsys, monkeypatch):
     code, _, err = command_line(command, capsys, monkeypatch)
     assert (code, "exists already" in err) == (2, True)
     assert (folder / "with others" / "thesis.tex").exists()
+
+
+def test_when_everything_fails(folder, capsys, monkeypatch):
+    """One line, exit code 2, no file; where something works, the rest is a note."""
+    monkeypatch.chdir(folder)
+
+    def failing(what, *, batch=None, **arguments):
+        if batch in worked:
+            return {
+                "batch": batch, "seconds": [1.0], "first_call_s": 1.0, "warmed_up": True, "processors": 1.0,
+                "load_s": 1.0, "calls_per_repeat": 1,
+            }  # fmt: skip
+        raise CellError("Not finite.")
+
+    worked = set()
+    monkeypatch.setattr("caloforge.benchmark.run.measure", failing)
+    command = ["benchmark", "--models", "run", "--batches", "7,8", "-o", "failed"]
+    code, out, err = command_line(command, capsys, monkeypatch)
+    assert (code, out) == (2, "")
+    expected = "error: None of the 2 figures could be measured, so nothing is written: Not finite."
+    assert err.splitlines()[-1] == expected
+    assert not (folder / "failed").exists()
+    worked = {8}
+    code, out, err = command_line(command, capsys, monkeypatch)
+    assert (code, err) == (0, "")
+    assert "note: run, threads 1, batch 7: Not finite." in out
+    assert "Written: failed/benchmark.json" in out
+    assert [row["ms_per_shower"] is None for row in load_benchmark("failed")["rows"]] == [True, False]
+    shutil.rmtree("failed")
 
 
 def test_settings_arrive(capsys, monkeypatch):

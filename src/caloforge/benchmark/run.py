@@ -5,7 +5,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, final
+from typing import Any, Final, final
 
 from caloforge import __version__
 from caloforge.benchmark.derive import derived_rows
@@ -20,6 +20,8 @@ from caloforge.errors import ConfigError, WorkerDiedError
 from caloforge.report.plain import plain
 
 __all__ = ["run_benchmark"]
+
+_REASONS: Final = 3  # that are told where nothing could be measured; they are mostly one
 
 
 def run_benchmark(
@@ -39,11 +41,12 @@ def run_benchmark(
     Args:
         settings: What to time; by default all shipped weights on one thread.
         output: Folder for ``benchmark.json`` and ``benchmark.png``; ``None`` writes nothing. After an
-            interrupt it holds what was measured so far, marked as incomplete.
+            interrupt it holds what was measured so far, marked as incomplete. Nothing is written before
+            there is a figure.
         overwrite: Replace an earlier benchmark there.
         command: What the user typed, for the records.
         on_step: Told what is measured now, how many figures are there, and of how many.
-        on_report: Given the report so far after every figure.
+        on_report: Given the report so far after every figure, from the first that could be measured on.
 
     Returns:
         The contents of ``benchmark.json``.
@@ -51,6 +54,7 @@ def run_benchmark(
     Raises:
         CaloForgeError: A model, device, Geant4 or a peer is not there, or the output cannot be written;
             said before anything is measured. Later failures of single figures are part of the report.
+        CellError: Every figure failed.
     """
     settings = settings or BenchmarkSettings()
     folder = None if output is None else Path(output)
@@ -60,8 +64,10 @@ def run_benchmark(
     try:
         run.measure()
     finally:
-        if run.begun:
+        if run.measured:
             run.close()
+    if not run.measured:
+        raise CellError(run.why_nothing())
     return run.report
 
 
@@ -119,9 +125,21 @@ class _Run:
         }
 
     @property
-    def begun(self) -> bool:
-        """Whether there is any figure."""
-        return bool(self.report["rows"] or self.report["geant4"])
+    def measured(self) -> bool:
+        """Whether there is any figure that did not fail."""
+        times = [row["seconds"] for row in self.report["rows"]]
+        return any(times) or any("cpu_s_per_shower" in found for found in self.report["geant4"])
+
+    def why_nothing(self) -> str:
+        """Why there is no figure at all, in one line."""
+        failed = [*self.report["geant4"], *self.report["rows"]]
+        reasons = list(
+            dict.fromkeys(row.get("failed") or f"Out of memory: {row['memory_error']}" for row in failed)
+        )
+        more = f" (and {len(reasons) - _REASONS} other reasons)" if len(reasons) > _REASONS else ""
+        which = "The only figure" if len(failed) == 1 else f"None of the {len(failed)} figures"
+        verb = "could not" if len(failed) == 1 else "could"
+        return f"{which} {verb} be measured, so nothing is written: {' '.join(reasons[:_REASONS])}{more}"
 
     def measure(self) -> None:
         """All figures; Geant4 first, so that an interrupted run can be compared with it."""
@@ -309,6 +327,8 @@ class _Run:
     def _changed(self) -> None:
         self._done += 1
         self.report["rows"] = plain(derived_rows(self.report))
+        if not self.measured:  # failures alone are no benchmark, and replace none
+            return
         if self._folder is not None:
             write_benchmark(self.report, self._folder, plot=False)
         self._on_report(self.report)
