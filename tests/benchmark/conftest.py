@@ -15,6 +15,14 @@ def run(tmp_path_factory):
     return folder
 
 
+@pytest.fixture(scope="session")
+def groupwise_run(tmp_path_factory):
+    """Of a family that can compute in bfloat16 and be compiled, which CaloFlow cannot."""
+    folder = tmp_path_factory.mktemp("benchmark") / "groupwise"
+    train_tiny(folder, "training.moments.epochs=1", "training.voxels.epochs=1", family="groupwise")
+    return folder
+
+
 def row(**changes: Any) -> dict[str, Any]:
     return {
         "model": "fast",

@@ -3,6 +3,7 @@
 import inspect
 import subprocess
 import sys
+import warnings
 
 import numpy as np
 import pytest
@@ -74,6 +75,52 @@ def test_a_model(run):
     network = described["network"]
     assert network["direction"] == "feature by feature"
     assert (network["blocks"], network["features"], network["hidden"], network["depth"]) == (2, 6, 8, 1)
+
+
+def test_precision_and_compiling_are_those_of_the_model(groupwise_run, monkeypatch):
+    """Compiling is counted apart from loading and from the first request; here it only wraps what is called."""
+    seen = []
+
+    def compiled(call, **options):
+        def wrapped(u_moments, u_voxels, e_inc):
+            seen.append(len(e_inc))
+            return call(u_moments, u_voxels, e_inc)
+
+        return wrapped
+
+    monkeypatch.setattr(torch, "compile", compiled)
+    model = {"name": str(groupwise_run), "batch": 1, "threads": 1, "describe": True} | QUICK
+    plain = CELLS["model"](**model)
+    assert (plain["precision"], plain["compiled"], plain["model"]["dtype"]) == ("float32", False, "float32")
+    assert "compile_s" not in plain
+    assert seen == []
+    found = CELLS["model"](precision="bfloat16", compiled=True, **model)
+    assert (found["precision"], found["compiled"], found["model"]["dtype"]) == ("bfloat16", True, "bfloat16")
+    assert found["compile_s"] > 0
+    assert "not_compiled" not in found
+    block = load_model(groupwise_run).block
+    assert seen[:2] == [1, block]
+    assert len(seen) > 2
+    assert set(seen[2:]) == {1}
+    assert found["model"]["mflop_per_shower"] == plain["model"]["mflop_per_shower"] > 0
+
+
+def test_a_machine_that_cannot_compile(groupwise_run, monkeypatch):
+    def compiled(call, **options):
+        def fails(*arguments):
+            raise RuntimeError("no working C++ compiler")
+
+        return fails
+
+    monkeypatch.setattr(torch, "compile", compiled)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = CELLS["model"](
+            name=str(groupwise_run), batch=1, threads=1, describe=False, compiled=True, **QUICK
+        )
+    assert found["compiled"] is False
+    assert "no working C++ compiler" in found["not_compiled"]
+    assert found["seconds"]
 
 
 def test_networks_of_the_papers():

@@ -5,13 +5,18 @@ import os
 import signal
 import time
 from pathlib import Path
+from typing import get_args
 
 import pytest
+import torch
 
 from caloforge.benchmark import BenchmarkSettings, load_benchmark, run_benchmark
 from caloforge.benchmark import run as run_module
+from caloforge.benchmark import settings as settings_module
 from caloforge.benchmark.processes import CellError, OutOfMemoryError, measure
-from caloforge.errors import CaloForgeError, OutputError, WorkerDiedError
+from caloforge.benchmark.tables import markdown_table, text_rows
+from caloforge.errors import CaloForgeError, ConfigError, OutputError, UnknownNameError, WorkerDiedError
+from caloforge.generation import Precision
 from support.geant4 import data_variables, needs_geant4
 from support.processes import child_processes
 from support.tiny_runs import file_size_limit, python, subprocess_environment
@@ -203,6 +208,95 @@ def test_nothing_but_failures_is_an_error_and_replaces_nothing(run, tmp_path, mo
     with pytest.raises(CellError):
         run_benchmark(settings, tmp_path / "new")
     assert not (tmp_path / "new").exists()
+
+
+@pytest.fixture
+def no_compiler(monkeypatch):
+    """The real one takes minutes, and loading it is loud."""
+    monkeypatch.setattr(torch, "compile", lambda call, **options: call)
+
+
+@pytest.mark.usefixtures("no_compiler")
+def test_precision_and_compiling_in_rows_and_names(groupwise_run, tmp_path, monkeypatch):
+    """Asked for of every figure, kept with what came of it, and part of the names."""
+    asked = []
+
+    def pretended(what, **arguments):
+        if what == "matmul":
+            asked.append(arguments["dtype"])
+            return {"gflops": 50.0, "size": 512}
+        asked.append((arguments["precision"], arguments["compiled"]))
+        if arguments["batch"] == 3:
+            raise CellError("Not finite.")
+        made = {"precision": "bfloat16", "compiled": arguments["batch"] == 1}
+        if not made["compiled"]:
+            made["not_compiled"] = "There is no compiler."
+        described = {"model": {"dtype": "bfloat16", "mflop_per_shower": 1.0, "n_parameters": 1}}
+        times = {"batch": arguments["batch"], "seconds": [1.0], "warmed_up": True, "processors": 1.0}
+        return times | {"load_s": 1.0, "first_call_s": 1.0} | made | described
+
+    monkeypatch.setattr(run_module, "measure", pretended)
+    name = str(groupwise_run)
+    settings = BenchmarkSettings(
+        models=(name,), batches=(1, 2, 3, 4), precision="bfloat16", compiled=True, repeats=1
+    )
+    report = run_benchmark(settings, tmp_path)
+    assert asked == [("bfloat16", True)] * 4 + ["bfloat16"]
+    known = load_benchmark(tmp_path)
+    assert (known["settings"]["precision"], known["settings"]["compiled"]) == ("bfloat16", True)
+    both, one = f"{name} (bfloat16, compiled)", f"{name} (bfloat16)"
+    found = [(row["label"], row["precision"], row["compiled"]) for row in known["rows"]]
+    expected = [(both, True), (one, False), (both, True), (one, False)]
+    assert found == [(label, "bfloat16", compiled) for label, compiled in expected]
+    assert [row[0] for row in text_rows(report)] == [both, one, both, one]
+    assert f"`{name}` (bfloat16, compiled) |" in markdown_table(report)
+    assert report["notes"].count(f"{name}: There is no compiler.") == 1
+    assert any("Compiled code answers" in note for note in report["notes"])
+    assert known["rows"][0]["peak_share"] > 0
+
+
+@pytest.mark.usefixtures("no_compiler")
+def test_the_papers_networks_and_peers_stay_as_they_are(groupwise_run, monkeypatch):
+    asked = {}
+
+    def pretended(what, **arguments):
+        asked[arguments.get("name", what)] = (arguments.get("precision"), arguments.get("compiled"))
+        raise CellError("Enough.")
+
+    monkeypatch.setattr(run_module, "measure", pretended)
+    monkeypatch.setattr(run_module, "paper_networks", lambda: ["caloflow-v2"])
+    settings = BenchmarkSettings(
+        models=(str(groupwise_run),), batches=(1,), precision="bfloat16", compiled=True, peers=True
+    )
+    with pytest.raises(CellError):
+        run_benchmark(settings)
+    assert asked[str(groupwise_run)] == ("bfloat16", True)
+    assert asked["caloflow-v2"] == ("float32", False)
+
+
+@pytest.mark.usefixtures("no_compiler")
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            {"precision": "bfloat16"},
+            "CaloFlow generates in the precision of its weights only, not in torch.bfloat16",
+        ),
+        ({"compiled": True}, "CaloFlow cannot be compiled"),
+    ],
+)
+def test_a_family_that_cannot(run, groupwise_run, options, message, monkeypatch):
+    """The words of the engine, with the models that they are about; nothing is measured."""
+    monkeypatch.setattr(run_module, "measure", lambda *_, **__: pytest.fail("measured"))
+    names = (str(groupwise_run), str(run), "caloflow-small")
+    with pytest.raises(ConfigError, match=f"^{run}, caloflow-small: {message}"):
+        run_benchmark(BenchmarkSettings(models=names, **options))
+
+
+def test_precisions_are_those_of_the_engine():
+    assert get_args(Precision) == settings_module._PRECISIONS
+    with pytest.raises(UnknownNameError, match="Did you mean 'bfloat16'"):
+        BenchmarkSettings(precision="bf16")
 
 
 def test_a_full_disk(run, tmp_path, small_memory):

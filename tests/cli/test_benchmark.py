@@ -86,7 +86,7 @@ def test_settings_arrive(capsys, monkeypatch):
         "benchmark --models a,b --geant4 --peers --threads 1,2 --batches 1,10 --device cuda:1 --repeats 7"
     )
     command += " --geant4-showers 5 --geant4-data here --physics em --particle e- --peer-showers 4 --seed 9"
-    command += " --max-seconds 2.5 --overwrite"
+    command += " --max-seconds 2.5 --overwrite --precision bfloat16 --compile"
     code, _, err = command_line(command.split(), capsys, monkeypatch)
     assert (code, err) == (0, "")
     ((settings, output, options),) = seen
@@ -94,6 +94,7 @@ def test_settings_arrive(capsys, monkeypatch):
     assert (settings.geant4, settings.peers, settings.device, settings.repeats) == (True, True, "cuda:1", 7)
     assert (settings.geant4_showers, str(settings.geant4_data), settings.physics) == (5, "here", "em")
     assert (settings.particle, settings.peer_showers, settings.seed) == ("e-", 4, 9)
+    assert (settings.precision, settings.compiled) == ("bfloat16", True)
     assert (settings.max_seconds, output, options["overwrite"]) == (2.5, None, True)
 
 
@@ -134,6 +135,15 @@ BAD = {
     "threads 0": ("--models run --threads 0", "--threads must be whole numbers from 1"),
     "too many threads": ("--models run --threads 100000", "threads must lie in 1 .. 1024"),
     "negative threads": ("--models run --threads=-1", "--threads must be whole numbers from 1"),
+    "no such precision": ("--models run --precision bf16", "Did you mean 'bfloat16'"),
+    "precision of a family that has one": (
+        "--models run --precision bfloat16",
+        "leave the precision at float32",
+    ),
+    "a family that is not compiled": (
+        "--models run --compile",
+        "run: CaloFlow cannot be compiled; leave that out",
+    ),
     "no repeats": ("--models run --repeats 0", "repeats"),
     "no time": ("--models run --max-seconds 0", "max_seconds must be positive"),
     "no such device": ("--models run --device nowhere", "Device 'nowhere' cannot be used"),

@@ -3,6 +3,7 @@
 import resource
 import sys
 import time
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from importlib import metadata
@@ -10,10 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, final
 
 from caloforge.benchmark.machine import peak_memory
+from caloforge.errors import CaloForgeWarning
 
 if TYPE_CHECKING:
     from caloforge.benchmark.timing import Timing
-    from caloforge.generation import ShowerGenerator
+    from caloforge.generation import Precision, ShowerGenerator
 
 __all__ = ["CELLS"]
 
@@ -30,6 +32,8 @@ def measure_model(
     max_seconds: float,
     seed: int,
     describe: bool,
+    precision: "Precision" = "float32",
+    compiled: bool = False,
 ) -> dict[str, Any]:
     """Time requests to one of our models.
 
@@ -42,22 +46,38 @@ def measure_model(
         max_seconds: Of them all.
         seed: Of the showers.
         describe: Add sizes and work of the model, after its time and memory were taken.
+        precision: Of large matrix products.
+        compiled: Compile generation first, if there is a compiler.
     """
     from caloforge.benchmark.requests import Requests
     from caloforge.benchmark.subjects import find_subjects, open_subject, spread_energies
     from caloforge.benchmark.timing import time_calls
 
-    (subject,) = find_subjects([name])
+    (subject,) = find_subjects([name], precision=precision, compiled=compiled)
     begin = time.perf_counter()
     generator = open_subject(subject, device=device)
     load_s = time.perf_counter() - begin
+    made = {"precision": generator.precision} | (_compile(generator) if compiled else {"compiled": False})
     e_inc = spread_energies(subject.e_inc_range, batch)
     watch = _Watch(device)
     requests = Requests(generator, e_inc, threads=threads, seed=seed)
     timing = time_calls(requests, repeats=repeats, max_seconds=max_seconds, synchronize=watch.synchronize)
     result = _row(timing, batch) | watch.memory()
-    result |= {"load_s": load_s, "path": requests.path}
+    result |= {"load_s": load_s, "path": requests.path} | made
     return result | ({"model": _describe(generator)} if describe else {})
+
+
+def _compile(generator: "ShowerGenerator") -> dict[str, Any]:
+    """Compile, with its seconds, and the reason where it did not work and generation stays as it was."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", CaloForgeWarning)
+        begin = time.perf_counter()
+        generator.compile()
+        seconds = time.perf_counter() - begin
+    reasons = [str(warning.message) for warning in caught if issubclass(warning.category, CaloForgeWarning)]
+    return {"compiled": generator.compiled, "compile_s": seconds} | (
+        {} if generator.compiled else {"not_compiled": " ".join(reasons)}
+    )
 
 
 def _describe(generator: "ShowerGenerator") -> dict[str, Any]:
@@ -65,10 +85,14 @@ def _describe(generator: "ShowerGenerator") -> dict[str, Any]:
     from caloforge.benchmark.peers import peer_network
 
     model = generator.model
+    if generator.compiled:
+        model.compile_for(())  # the operations of compiled code are not counted
     network = peer_network(model)
     return {
         "n_parameters": model.n_parameters(),
-        "dtype": str(next(model.parameters()).dtype).removeprefix("torch."),
+        "dtype": generator.precision
+        if generator.precision != "float32"
+        else str(next(model.parameters()).dtype).removeprefix("torch."),
         "mflop_per_shower": generate_flops(model, sum(generator.e_inc_range) / 2) / 1e6,
         "block": generator.block,
         "network": None if network is None else asdict(network),

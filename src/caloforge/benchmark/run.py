@@ -15,7 +15,7 @@ from caloforge.benchmark.processes import CellError, OutOfMemoryError, measure
 from caloforge.benchmark.references import geant4_arguments, plan_geant4
 from caloforge.benchmark.schema import SCHEMA, SCHEMA_VERSION
 from caloforge.benchmark.settings import BenchmarkSettings
-from caloforge.benchmark.subjects import Subject, find_subjects, paper_networks
+from caloforge.benchmark.subjects import Subject, check_generation, find_subjects, paper_networks
 from caloforge.errors import ConfigError, WorkerDiedError
 from caloforge.report.plain import plain
 
@@ -89,10 +89,13 @@ class _Run:
         check_device(settings.device)
         self._settings, self._folder = settings, folder
         self._on_step, self._on_report = on_step, on_report
-        self._subjects = find_subjects(settings.models or shipped_weights())
+        self._subjects = find_subjects(
+            settings.models or shipped_weights(), precision=settings.precision, compiled=settings.compiled
+        )
         if not self._subjects:
             raise ConfigError("This build has no weights; name models to time: --models NAME,RUN,RECIPE.")
-        if settings.peers:
+        check_generation(self._subjects)
+        if settings.peers:  # the papers' networks, which stay in float32 and uncompiled, as their peers do
             known = {subject.name for subject in self._subjects}
             self._subjects += find_subjects(name for name in paper_networks() if name not in known)
         on_gpu = not settings.device.startswith("cpu")
@@ -175,6 +178,10 @@ class _Run:
             notes.append(
                 f"{max(self._threads)} threads share {machine['cores_allowed']} cores; their rows cannot scale."
             )
+        if self._settings.compiled:
+            notes.append(
+                "Compiled code answers requests of one shower, in some families whole blocks, too, and no others."
+            )
         if untrained := [subject.name for subject in self._subjects if subject.kind == "recipe"]:
             notes.append(
                 f"Untrained, for their time only: {', '.join(untrained)}. The time does not depend on the weights."
@@ -211,9 +218,15 @@ class _Run:
                     larger_than=max(measured, default=0),
                     describe="n_parameters" not in facts,
                     name=subject.name,
+                    precision=subject.precision,
+                    compiled=subject.compiled,
                 )
                 facts |= row.pop("model", {})
-                self._append(row | {"model": subject.name, "label": subject.label, "library": "caloforge"})
+                if reason := row.get("not_compiled"):
+                    self._note(f"{subject.name}: {reason}")
+                made = replace(subject, compiled=row.setdefault("compiled", subject.compiled))
+                row.setdefault("precision", subject.precision)
+                self._append(row | {"model": subject.name, "label": made.label, "library": "caloforge"})
                 measured += [row["batch"]] if row["seconds"] else []
             self._peak(facts.get("dtype", "float32"), threads)
 
@@ -320,6 +333,10 @@ class _Run:
             notes.append(f"{name}: out of memory at batch {tried}; {then}.")
         self.report["rows"].append(row)
         self._changed()
+
+    def _note(self, text: str) -> None:
+        if text not in self.report["notes"]:
+            self.report["notes"].append(text)
 
     def _step(self, title: str) -> None:
         self._on_step(title, self._done, max(self._total, self._done + 1))

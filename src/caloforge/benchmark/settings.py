@@ -2,15 +2,16 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import final
+from typing import Literal, final
 
-from caloforge.errors import ConfigError
+from caloforge.errors import ConfigError, UnknownNameError
 from caloforge.seeding import MAX_SEED, MAX_SHOWERS, check_whole
 
 __all__ = ["BenchmarkSettings"]
 
 _MAX_THREADS = 1024  # the engine's own limit, which is not imported because torch comes with it
 _MAX_BATCH = 10_000_000
+_PRECISIONS = ("float32", "bfloat16")  # the engine's, too
 
 
 @final
@@ -24,6 +25,10 @@ class BenchmarkSettings:
     """Blocks of the engine that are computed at the same time; on a GPU it has no meaning and is 1."""
     batches: tuple[int, ...] = (1, 10, 100, 1000, 10000)
     """Showers per request."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Of large matrix products of the models, as in :func:`caloforge.generation.load_model`; peers stay in float32."""
+    compiled: bool = False
+    """Compile the models' generation first, as in :func:`caloforge.generation.load_model`; peers are not compiled."""
     device: str = "cpu"
     """Where the models and the peers compute; Geant4 stays on the CPU."""
     repeats: int = 3
@@ -56,6 +61,8 @@ class BenchmarkSettings:
                 raise ConfigError(f"{name} must name at least one number.")
             for value in values:
                 check_whole(name, value, least=1, greatest=greatest)
+        if self.precision not in _PRECISIONS:
+            raise UnknownNameError("precision", str(self.precision), _PRECISIONS)
         check_whole("repeats", self.repeats, least=1, greatest=10_000)
         check_whole("geant4_showers", self.geant4_showers, least=1, greatest=MAX_SHOWERS)
         check_whole("peer_showers", self.peer_showers, least=1, greatest=MAX_SHOWERS)

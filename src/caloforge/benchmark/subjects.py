@@ -1,7 +1,7 @@
 """The models that are timed: trained weights, or the untrained network of a recipe."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, final
 
@@ -13,9 +13,16 @@ from caloforge.geometry import Geometry, get_geometry
 from caloforge.units import GeV
 
 if TYPE_CHECKING:
-    from caloforge.generation import ShowerGenerator
+    from caloforge.generation import Precision, ShowerGenerator
 
-__all__ = ["Subject", "find_subjects", "open_subject", "paper_networks", "spread_energies"]
+__all__ = [
+    "Subject",
+    "check_generation",
+    "find_subjects",
+    "open_subject",
+    "paper_networks",
+    "spread_energies",
+]
 
 _UNTRAINED_RANGE: Final = (1 * GeV, 100 * GeV)
 """Of networks that saw no showers; CaloGAN's."""
@@ -42,11 +49,20 @@ class Subject:
     production_cut: float | None = None
     """Geant4's cut in the training showers, mm."""
     weights_id: str | None = None
+    precision: "Precision" = "float32"
+    """Of large matrix products, as in :func:`caloforge.generation.load_model`."""
+    compiled: bool = False
+    """Whether generation is compiled first."""
 
     @property
     def label(self) -> str:
         """Name for tables."""
-        return f"{self.name} (untrained)" if self.kind == "recipe" else self.name
+        remarks = [
+            *(["untrained"] if self.kind == "recipe" else []),
+            *([self.precision] if self.precision != "float32" else []),
+            *(["compiled"] if self.compiled else []),
+        ]
+        return f"{self.name} ({', '.join(remarks)})" if remarks else self.name
 
 
 def paper_networks() -> list[str]:
@@ -56,15 +72,46 @@ def paper_networks() -> list[str]:
     return [name for name in _PAPERS if name in recipe_names()]
 
 
-def find_subjects(names: Iterable[str]) -> list[Subject]:
+def find_subjects(
+    names: Iterable[str], *, precision: "Precision" = "float32", compiled: bool = False
+) -> list[Subject]:
     """What the names mean.
+
+    Args:
+        names: As they are asked for.
+        precision: In which they are to generate.
+        compiled: Whether they are to be compiled.
 
     Raises:
         UnknownNameError: Neither weights nor a recipe.
         CheckpointError: Weights that cannot be read.
         ConfigError: A path where nothing is.
     """
-    return [_find(name) for name in dict.fromkeys(names)]
+    found = [_find(name) for name in dict.fromkeys(names)]
+    return [replace(subject, precision=precision, compiled=compiled) for subject in found]
+
+
+def check_generation(subjects: Iterable[Subject]) -> None:
+    """Fail before anything is measured if models cannot generate as they are asked to.
+
+    It depends on the family, so one model of each is looked at.
+
+    Raises:
+        ConfigError: A family has no such precision, or cannot be compiled.
+        CheckpointError: Weights that cannot be read.
+    """
+    families: dict[str, list[Subject]] = {}
+    for subject in subjects:
+        if subject.precision != "float32" or subject.compiled:
+            families.setdefault(subject.family, []).append(subject)
+    for found in families.values():
+        try:
+            generator = open_subject(found[0], device="cpu")
+            if found[0].compiled:
+                generator.model.compile_for((1,))
+        except ConfigError as err:
+            names = ", ".join(subject.name for subject in found)
+            raise ConfigError(f"{names}: {err} Other models are chosen with --models.") from err
 
 
 def _find(name: str) -> Subject:
@@ -133,11 +180,11 @@ def _of_recipe(name: str, recipe: dict[str, Any]) -> Subject:
 
 
 def open_subject(subject: Subject, *, device: str) -> "ShowerGenerator":
-    """The model in memory, ready to generate."""
+    """The model in memory, ready to generate in the subject's precision; compiling is left to the caller."""
     from caloforge.generation import load_model
 
     if subject.kind == "weights":
-        return load_model(subject.name, device=device)
+        return load_model(subject.name, device=device, precision=subject.precision)
     return _untrained(subject, device=device)
 
 
@@ -158,7 +205,8 @@ def _untrained(subject: Subject, *, device: str) -> "ShowerGenerator":
         geometry=subject.geometry,
         provenance={"recipe": subject.name, "untrained": True},
     )
-    return ShowerGenerator(model.to(device).eval().requires_grad_(requires_grad=False), header)
+    model = model.to(device).eval().requires_grad_(requires_grad=False)
+    return ShowerGenerator(model, header, precision=subject.precision)
 
 
 def spread_energies(e_inc_range: tuple[float, float], n: int) -> Float[np.ndarray, " n"]:

@@ -1,9 +1,14 @@
 """``caloforge benchmark``: time per shower of models, of Geant4, and of the same networks in other libraries."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
+
+from caloforge.cli.weights import CompileOption, PrecisionOption, check_weights_name
+
+if TYPE_CHECKING:
+    from caloforge.generation import Precision
 
 __all__ = ["benchmark"]
 
@@ -31,6 +36,8 @@ def benchmark(
     batches: Annotated[
         str, typer.Option(metavar="N,...", help="Showers per request.")
     ] = "1,10,100,1000,10000",
+    precision: PrecisionOption = "float32",
+    compiled: CompileOption = False,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1 ...")] = "cpu",
     output: Annotated[
         Path | None,
@@ -65,12 +72,13 @@ def benchmark(
 
     from caloforge.benchmark import BenchmarkSettings, run_benchmark
     from caloforge.cli.progress import progress_bar
-    from caloforge.cli.weights import check_weights_name
 
     settings = BenchmarkSettings(
         models=_names(models),
         threads=_numbers("--threads", threads),
         batches=_numbers("--batches", batches),
+        precision=cast("Precision", precision),  # checked there
+        compiled=compiled,
         device=device,
         repeats=repeats,
         max_seconds=max_seconds,

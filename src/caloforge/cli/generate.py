@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
+from caloforge.cli.weights import CompileOption, PrecisionOption, check_weights_name
+
 if TYPE_CHECKING:
     from caloforge.generation import Precision
 
@@ -36,15 +38,8 @@ def generate(
         ),
     ] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1 ...")] = "cpu",
-    precision: Annotated[
-        str, typer.Option(help="float32, or bfloat16: faster on processors that have it, slower on others.")
-    ] = "float32",
-    compiled: Annotated[
-        bool,
-        typer.Option(
-            "--compile", help="Compile first, for single showers: minutes once. Needs a C++ compiler."
-        ),
-    ] = False,
+    precision: PrecisionOption = "float32",
+    compiled: CompileOption = False,
     compression: Annotated[int, typer.Option(min=0, max=9, help="gzip level; 0 is fastest.")] = 1,
     allow_extrapolation: Annotated[
         bool, typer.Option("--allow-extrapolation", help="Accept energies outside the trained range.")
@@ -57,7 +52,6 @@ def generate(
     """Generate showers into a file, in constant memory and resumable."""
     from caloforge.cli.energies import energy_source, sample_size
     from caloforge.cli.progress import run_with_progress
-    from caloforge.cli.weights import check_weights_name
     from caloforge.generation import GenerationJob
 
     check_weights_name(model)

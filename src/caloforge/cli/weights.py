@@ -1,8 +1,19 @@
-"""Names of models as the command line takes them."""
+"""Models as the command line takes them, and how they generate."""
 
 from pathlib import Path
+from typing import Annotated
 
-__all__ = ["check_weights_name"]
+import typer
+
+__all__ = ["CompileOption", "PrecisionOption", "check_weights_name"]
+
+PrecisionOption = Annotated[
+    str, typer.Option(help="float32, or bfloat16: faster on processors that have it, slower on others.")
+]
+CompileOption = Annotated[
+    bool,
+    typer.Option("--compile", help="Compile first, for single showers: minutes once. Needs a C++ compiler."),
+]
 
 
 def check_weights_name(name: str) -> None:
