@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from caloforge.cli.weights import CompileOption, PrecisionOption, check_weights_name
+from caloforge.cli.weights import CompileOption, PrecisionOption
 
 if TYPE_CHECKING:
     from caloforge.generation import Precision
@@ -91,8 +91,6 @@ def benchmark(
         peer_showers=peer_showers,
         seed=seed,
     )
-    for name in settings.models:
-        check_weights_name(name)
     console = Console(stderr=True)
     latest: dict[str, Any] = {}
     try:

@@ -41,14 +41,12 @@ def demo(
     from rich.console import Console
 
     from caloforge import io
-    from caloforge.cli.weights import check_weights_name
     from caloforge.evaluation import average_shower, compare
     from caloforge.generation import load_model
     from caloforge.plotting import plot_average_showers, plot_comparison
     from caloforge.units import GeV
 
     console = Console(highlight=False, soft_wrap=True)
-    check_weights_name(model)
     generator = load_model(model)
     name, geant4, e_inc_range = _reference(generator, reference, model=model)
     showers_file, *figures = _claim(output)

@@ -48,11 +48,9 @@ def distill(
 
     Several processes: torchrun --nproc-per-node 2 -m caloforge distill ...
     """
-    from caloforge.cli.weights import check_weights_name
     from caloforge.recipes import load_recipe
     from caloforge.training import RunConfig, Teacher
 
-    check_weights_name(teacher)
     config = RunConfig.from_dict(load_recipe(preset), settings or [])
     if seed is not None:
         config = config.with_seed(seed)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from caloforge.cli.weights import CompileOption, PrecisionOption, check_weights_name
+from caloforge.cli.weights import CompileOption, PrecisionOption
 
 if TYPE_CHECKING:
     from caloforge.generation import Precision
@@ -54,7 +54,6 @@ def generate(
     from caloforge.cli.progress import run_with_progress
     from caloforge.generation import GenerationJob
 
-    check_weights_name(model)
     source = energy_source(energies, spectrum)
     job = GenerationJob(
         weights=model,

@@ -14,6 +14,7 @@ __all__ = ["BEST", "STATE", "find_weights", "shipped_weights", "weights_facts"]
 _FOLDER = Path(str(resources.files("caloforge"))) / "zoo"
 BEST, STATE = "best.safetensors", "state.safetensors"
 """Names in a run's folder: what is generated with, and what training continues from."""
+_HDF5 = b"\x89HDF\r\n\x1a\n"
 
 
 def shipped_weights() -> dict[str, Path]:
@@ -26,7 +27,7 @@ def find_weights(name_or_path: str | Path) -> Path:
 
     Raises:
         UnknownNameError: No shipped weights have this name and no such path exists.
-        CheckpointError: The path is a folder without trained weights.
+        CheckpointError: The path is a folder without trained weights, or a file of showers.
     """
     path = Path(name_or_path)
     if path.is_dir():
@@ -40,6 +41,7 @@ def find_weights(name_or_path: str | Path) -> Path:
             raise CheckpointError(path, f"holds no {BEST}; give the folder of a finished `caloforge train`.")
         return path / BEST
     if path.is_file():
+        _refuse_showers(path)
         return path
     shipped = shipped_weights()
     if str(name_or_path) in shipped:
@@ -47,6 +49,21 @@ def find_weights(name_or_path: str | Path) -> Path:
     if path.suffix == ".safetensors" or len(path.parts) > 1:
         raise CheckpointError(path, "there is no such weights file or run folder.")
     raise UnknownNameError("model", str(name_or_path), shipped)
+
+
+def _refuse_showers(path: Path) -> None:
+    """A file of showers in place of a model is easily given."""
+    try:
+        with path.open("rb") as file:
+            is_hdf5 = file.read(len(_HDF5)) == _HDF5
+    except OSError:  # whoever opens it next says so
+        return
+    if is_hdf5:
+        raise CheckpointError(
+            path,
+            "is an HDF5 file, as showers are stored in, and not weights; give shipped weights (`caloforge models` "
+            "lists them), a weights file (.safetensors) or the folder of a run.",
+        )
 
 
 def weights_facts() -> dict[str, dict[str, Any]]:
