@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 RUNTIME := .venv/.runtime
 DEV := .venv/.dev
 # What `make bench` times; Geant4 and its data sets are needed for the first option.
-BENCH ?= --models groupwise-eplus,groupwise-gamma,groupwise-piplus,caloman-gamma,caloflow-eplus --geant4 --peers
+BENCH ?= --models groupwise-eplus,groupwise-gamma,groupwise-piplus,caloman-eplus,caloman-gamma,caloman-piplus,caloflow-eplus --geant4 --peers
 
 .PHONY: demo test test-slow lint bench clean
 
