@@ -162,7 +162,7 @@ class ShowerGenerator:
         check_whole("threads", threads, least=1, greatest=_MAX_THREADS)
         stop = start + len(energies)
 
-        def block(index: int) -> Float[np.ndarray, "b V"]:
+        def block(index: int) -> np.ndarray:  # a shape here would be put together anew for every request
             first = max(start, index * self.block)
             last = min(stop, (index + 1) * self.block)
             return self._block(first, energies[first - start : last - start], seed=seed, padded=padded)
