@@ -134,6 +134,97 @@ def test_the_density_sees_the_trained_encoder_and_leaves_it_alone():
     assert abs(float(batch["x"].mean())) < 0.3
 
 
+def asymmetric_showers(n=40):
+    showers = toy_showers(TOY, n)
+    voxels = showers.voxels * np.random.default_rng(1).gamma(1.0, 1.0, showers.voxels.shape).astype(
+        np.float32
+    )
+    return Showers(e_inc=showers.e_inc, voxels=voxels, geometry=TOY)
+
+
+def test_images_have_the_moments_and_coordinates_that_the_autoencoder_gives_them():
+    model, _ = fitted(OURS | {"moments": True, "threshold": 1e-3})
+    showers, manifold = asymmetric_showers(), model.manifold
+    rows = model.density.rows(showers)
+    contexts = set()
+    for k, symmetry in enumerate(manifold.symmetries):
+        image = Showers(e_inc=showers.e_inc, voxels=showers.voxels[:, symmetry.numpy()], geometry=TOY)
+        voxels = torch.from_numpy(image.voxels).float()
+        moments = manifold.closing.moments.encode(voxels)
+        e_layer = torch.from_numpy(image.e_layer).float()
+        context = manifold.context(e_layer, moments, torch.from_numpy(image.e_inc).float())
+        torch.testing.assert_close(rows["context"][:, k], context, rtol=1e-3, atol=1e-3)
+        x, _ = manifold.likelihood.encode(voxels, torch.Generator())
+        torch.testing.assert_close(rows["mean"][:, k], manifold.encode(x, context)[0], rtol=1e-2, atol=1e-2)
+        contexts.add(round(float(rows["context"][:, k].double().sum()), 3))
+    assert len(contexts) == len(manifold.symmetries)
+    batch = model.density.draw(rows, torch.Generator().manual_seed(1))
+    same = (batch["context"][:, None] == rows["context"]).all(-1)
+    assert bool(same.any(1).all())
+    assert bool(same.any(0).all())
+
+
+def test_a_training_batch_has_the_moments_of_the_images_in_it(monkeypatch):
+    model, _ = fitted(OURS | {"moments": True, "threshold": 1e-3})
+    stage, seen = model.manifold, []
+    encode = stage.likelihood.encode
+    monkeypatch.setattr(
+        stage.likelihood, "encode", lambda voxels, generator: seen.append(voxels) or encode(voxels, generator)
+    )
+    rows = stage.rows(asymmetric_showers())
+    batch = stage.draw(rows, torch.Generator().manual_seed(1))
+    assert not torch.equal(seen[0], rows["voxels"])
+    moments = stage.closing.moments.encode(seen[0])
+    expected = stage.context(batch["e_layer"], moments, rows["e_inc"])
+    torch.testing.assert_close(batch["context"], expected)
+
+
+def test_moments_leave_out_what_is_below_the_threshold():
+    model, _ = fitted(OURS | {"moments": True, "threshold": 1.0})
+    voxels = torch.full((1, TOY.n_voxels), 0.9)
+    voxels[:, 0] = 50.0
+    cut = torch.where(voxels < 1.0, 0.0, voxels)
+    torch.testing.assert_close(
+        model.manifold.moments_of(voxels), model.manifold.closing.moments.encode(cut), rtol=0, atol=0
+    )
+
+
+def test_chunks_are_drawn_from_their_own_rows():
+    model, _ = fitted(OURS | {"moments": True, "threshold": 1e-3})
+    e_inc = torch.logspace(3, 5, 300, dtype=torch.float64)
+    noise = ShowerNoise(1, 0, 300)
+    u, normal = noise.uniform(model.moments.n_noise), noise.normal(3)
+    voxels = noise.uniform(model.manifold.likelihood.n_noise)
+    with torch.inference_mode():
+        whole = model.decode(u, normal, voxels, e_inc)
+        part = slice(140, 280)  # over the border of two chunks
+        alone = model.decode(u[part], normal[part], voxels[part], e_inc[part])
+    torch.testing.assert_close(whole[part], alone, rtol=1e-3, atol=1e-2)
+
+
+def test_no_voxel_is_brighter_than_in_training_and_none_is_hit_that_never_was():
+    likelihood = HitsAndEnergies(LogEnergies([3], threshold=1e-3, standardize=False), 3)
+    likelihood.log_odds.fill_(50.0)
+    likelihood.hits.std.fill_(2.0)
+    likelihood.step.brightest.copy_(torch.tensor([math.log(5.0), math.log(1e4), -1.0]))
+    n = 2000
+    with torch.inference_mode():
+        voxels, _ = likelihood.draw(
+            torch.zeros(3, 3, n), torch.full((3, n), 12.0), ShowerNoise(1, 0, n).uniform(3).T
+        )
+    assert float(voxels[0].max()) == pytest.approx(5.0)
+    assert 5.0 < float(voxels[1].max()) <= 1e4 * (1 + 1e-5)
+    assert not voxels[2].any()
+    assert float(voxels[:2].min()) >= 1.0
+
+
+def test_a_threshold_above_all_voxels(tmp_path):
+    with pytest.raises(ValueRangeError, match=r"No voxel .* reaches model.manifold.threshold = 1e\+09 MeV"):
+        train_tiny(
+            tmp_path / "run", "model.manifold.threshold=1e9", "model.manifold.latent=2", family="caloman"
+        )
+
+
 def test_images_under_symmetries_have_coordinates_of_their_own():
     model, showers = fitted(OURS)
     rows = model.density.rows(showers)

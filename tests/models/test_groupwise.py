@@ -148,6 +148,51 @@ def test_counts_without_building():
     assert counted == build_model("groupwise", settings, TOY).n_parameters()
 
 
+def test_drawing_sees_what_training_sees(monkeypatch):
+    """Inputs and parameters of every step are those that training would have for the numbers that were drawn."""
+    model, _ = fitted(TOY)
+    stage, e_inc = model.moments, torch.logspace(3, 5, 50, dtype=torch.float64)
+    sweeps, params, make = [], [], stage.net.sweep
+
+    def sweep(context):
+        sweeps.append(made := make(context))
+        ask = made.params
+        made.params = lambda k: params.append(ask(k)) or params[-1]
+        return made
+
+    monkeypatch.setattr(stage.net, "sweep", sweep)
+    with torch.inference_mode():
+        e_layer, moments = stage.decode(ShowerNoise(1, 0, 50).uniform(stage.n_noise), e_inc)
+        seen = torch.stack([sweeps[0].inputs(k) for k in range(stage.n_features)], dim=-1).permute(1, 0, 2)
+        drawn = stage.scale.decode(seen[:, 0])
+        valid = stage.moments.valid(e_layer, stage.threshold)
+        torch.testing.assert_close((drawn[:, TOY.n_layers :] * valid).float(), moments, rtol=1e-4, atol=1e-4)
+        rest = e_layer.flip(1).cumsum(1).flip(1)
+        taken = torch.cat([torch.zeros_like(rest[:, :1]), e_layer[:, :-1]], dim=1)
+        expected = torch.stack([taken, rest], dim=1).add(1e-3).log10() - 2
+        torch.testing.assert_close(seen[:, 1:, : TOY.n_layers].double(), expected, rtol=0, atol=2e-2)
+        assert not seen[:, 1:, TOY.n_layers :].any()
+        whole = stage.net(seen, stage.context(e_inc))
+        steps = torch.stack([p[:, 0] for p in params], dim=-1).permute(1, 0, 2)
+    torch.testing.assert_close(steps, whole, rtol=1e-4, atol=1e-4)
+
+
+def test_training_sees_energies_in_mev():
+    model, showers = fitted(TOY)
+    stage = model.moments
+    batch = stage.draw(stage.rows(showers), torch.Generator().manual_seed(1))
+    e_layer = torch.from_numpy(showers.e_layer)
+    rest = e_layer.flip(1).cumsum(1).flip(1)
+    clear = (rest > 1) & (rest > 1e-3 * rest[:, :1])  # of margins and noise
+    expected = rest.add(1e-3).log10() - 2
+    seen = batch["seen"][:, :, : TOY.n_layers].double()
+    torch.testing.assert_close(seen[:, 0], batch["x"][:, : TOY.n_layers].double())
+    torch.testing.assert_close(seen[:, 2][clear], expected[clear], rtol=0, atol=2e-2)
+    taken, clear = e_layer[:, :-1], (e_layer > 1)[:, :-1] & clear[:, :-1]
+    torch.testing.assert_close(seen[:, 1, 1:][clear], (taken.add(1e-3).log10() - 2)[clear], rtol=0, atol=2e-2)
+    assert float(clear.double().mean()) > 0.5
+
+
 def test_symmetry_is_seen_in_training_only_where_asked():
     geometry = geometry_of(cartesian(4, 4))
     for symmetry, same in (("none", True), ("all", False)):

@@ -22,7 +22,7 @@ def closing():
 def drawn(n, seed=1, rate=0.6):
     generator = torch.Generator().manual_seed(seed)
     surplus = torch.rand(TOY.n_voxels, n, generator=generator) - (1 - rate)
-    energies = torch.randn(TOY.n_voxels, n, generator=generator).mul(2).exp()
+    energies = torch.randn(TOY.n_voxels, n, generator=generator).mul(2).exp() + 1
     return energies * (surplus > 0), surplus
 
 
@@ -37,6 +37,17 @@ def test_energies_close_and_hits_stay(closing):
     for where, has in zip(TOY.layer_slices, some, strict=True):
         assert torch.equal((closed[where] > 0)[:, has], hits[where][:, has])
         assert bool(((closed[where] > 0).sum(0)[~has] == 1).all())
+
+
+def test_nothing_piles_up_at_the_threshold(closing):
+    """Moments move what lies above the threshold, so that no hit ends just on it."""
+    voxels, surplus = drawn(300)
+    other, _ = drawn(300, seed=5)
+    moments = closing.moments.encode(other.T).T
+    closed = closing(voxels, surplus, torch.full((2, 300), 500.0), moments)
+    torch.testing.assert_close(layers(closed), torch.full((2, 300), 500.0 * THRESHOLD), rtol=1e-5, atol=0)
+    hits = voxels > 0
+    assert not bool((closed[hits] <= THRESHOLD * (1 + 1e-7)).any())
 
 
 def test_the_order_of_voxels_stays(closing):

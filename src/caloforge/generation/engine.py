@@ -68,7 +68,7 @@ def load_model(
         precision: ``"bfloat16"`` lets large matrix products run in bfloat16, where the family can: several times
             faster on processors with instructions for it, slower on others. Weights that were trained in float64
             generate in float64 all the same if this is ``"float32"``.
-        compiled: Compile generation for whole blocks and for single showers, where the family can, which takes
+        compiled: Compile generation for single showers, and whole blocks where it helps the family, which takes
             minutes the first time and seconds once it is in the cache on disk. It needs a C++ compiler;
             without one there is a warning and nothing is compiled.
 
@@ -179,7 +179,7 @@ class ShowerGenerator:
         )
 
     def compile(self) -> None:
-        """Compile generation for whole blocks and single showers; as ``compiled`` of :func:`load_model`.
+        """Compile generation for single showers, and blocks where it helps; as ``compiled`` of :func:`load_model`.
 
         Compiled code rounds differently, so showers are reproducible bit by bit among themselves, and equal to
         those of plain generation up to rounding.

@@ -1,7 +1,8 @@
 """CaloMan: showers on a learned manifold.
 
-A flow draws the layer energies, another one the shower's coordinates on the manifold, and a decoder makes
-voxels of them: two small networks and a few splines, no pass through a network as wide as the calorimeter.
+The energies of the layers are drawn first, or their centres and widths with them; then a flow draws the shower's
+coordinates on the manifold, and a decoder makes voxels of them: small networks and a few splines, no pass through a
+network as wide as the calorimeter.
 
 References:
     J. C. Cresswell, B. L. Ross, G. Loaiza-Ganem, H. Reyes-Gonzalez, M. Letizia, A. L. Caterini, CaloMan: Fast
@@ -20,7 +21,14 @@ from caloforge.config import from_mapping, to_mapping
 from caloforge.geometry import Geometry
 from caloforge.models.base import ShowerModel, Stage
 from caloforge.models.layer_energies import LayerEnergies, LayerEnergiesConfig
-from caloforge.models.manifold import Manifold, ManifoldConfig, check_latent, estimated_latent, n_context
+from caloforge.models.manifold import (
+    Manifold,
+    ManifoldConfig,
+    check_latent,
+    check_threshold,
+    estimated_latent,
+    n_context,
+)
 from caloforge.models.manifold_density import ManifoldDensity, ManifoldDensityConfig
 from caloforge.models.shower_moments import ShowerMoments, ShowerMomentsConfig
 from caloforge.noise import ShowerNoise
@@ -32,7 +40,7 @@ __all__ = ["CaloMan", "CaloManConfig"]
 @final
 @dataclass(frozen=True, kw_only=True)
 class CaloManConfig:
-    """The three parts; the defaults are the paper's."""
+    """What is drawn first, by ``energies`` or by ``moments``, and two parts more; the defaults are the paper's."""
 
     energies: LayerEnergiesConfig = field(default_factory=LayerEnergiesConfig)
     """Flow of the layer energies, p(e_layer | e_inc)."""
@@ -46,7 +54,7 @@ class CaloManConfig:
 
 @final
 class CaloMan(ShowerModel):
-    """p(voxels | e_inc) = p(e_layer | e_inc) p(z | e_layer, e_inc) p(voxels | z, e_layer, e_inc), integrated over z."""
+    """p(voxels | e_inc) = p(layers | e_inc) p(z | layers, e_inc) p(voxels | z, layers, e_inc), integrated over z."""
 
     def __init__(self, geometry: Geometry, config: CaloManConfig) -> None:
         super().__init__(geometry)
@@ -71,6 +79,7 @@ class CaloMan(ShowerModel):
     def complete(cls, settings: Mapping[str, Any], showers: Showers, *, seed: int) -> dict[str, Any]:
         """The number of coordinates, if it is open: the dimension of the training showers, rounded up."""
         config = from_mapping(CaloManConfig, settings, where="model")
+        check_threshold(config.manifold.threshold, showers)
         if (latent := config.manifold.latent) is not None:
             check_latent(latent, showers)
             return dict(settings)

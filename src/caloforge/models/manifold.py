@@ -20,7 +20,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from caloforge.errors import ConfigError
+from caloforge.errors import ConfigError, ValueRangeError
 from caloforge.geometry import Geometry
 from caloforge.intrinsic_dimension import intrinsic_dimension
 from caloforge.models.base import Batch, Stage
@@ -41,7 +41,15 @@ from caloforge.seeding import derive_seed
 from caloforge.showers import Showers
 from caloforge.units import keV
 
-__all__ = ["Manifold", "ManifoldConfig", "check_latent", "estimated_latent", "mmd", "n_context"]
+__all__ = [
+    "Manifold",
+    "ManifoldConfig",
+    "check_latent",
+    "check_threshold",
+    "estimated_latent",
+    "mmd",
+    "n_context",
+]
 
 _N_FIT = 20_000  # showers that scales are estimated from: enough for 0.7 % on every width
 _N_ESTIMATE, _N_QUERIES, _NEIGHBOURS = 50_000, 5_000, 10  # for the number of coordinates
@@ -73,9 +81,9 @@ class ManifoldConfig:
     """What the encoder sees of voxels: ``features`` as they are, or ``surprise``: how they differ, in widths, from
     what the decoder expects at coordinates of zero, so at these energies if it is conditioned on them."""
     condition_encoder: bool = False
-    """Show incident and layer energies to the encoder."""
+    """Show incident and layer energies, and moments if there are, to the encoder."""
     condition_decoder: bool = False
-    """Show incident and layer energies to the decoder."""
+    """Show incident and layer energies, and moments if there are, to the decoder."""
     likelihood: Likelihood = "gaussian"
     """How voxels scatter: ``gaussian`` with one width, or ``hits``: the probability of a hit, and mean and width
     of its logarithmic energy, for every voxel. See :mod:`caloforge.models.voxel_likelihood`."""
@@ -331,6 +339,16 @@ def check_latent(latent: int, showers: Showers) -> None:
             f"model.manifold.latent = {latent}, but the {len(showers)} training showers can have at most {most} "
             f"dimensions ({n_moving} of their {showers.geometry.n_voxels} voxels are not the same in all); choose a "
             "smaller number, or leave it out to have it estimated."
+        )
+
+
+def check_threshold(threshold: float, showers: Showers) -> None:
+    """Raise :class:`ValueRangeError` if no voxel reaches the threshold."""
+    greatest = float(showers.voxels.max(initial=0.0))
+    if len(showers) and greatest < threshold:
+        raise ValueRangeError(
+            f"No voxel of the training showers reaches model.manifold.threshold = {threshold:g} MeV, the greatest has "
+            f"{greatest:g} MeV; choose a lower threshold."
         )
 
 

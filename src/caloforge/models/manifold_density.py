@@ -70,7 +70,7 @@ class ManifoldDensityConfig:
 
 @final
 class ManifoldDensity(Stage):
-    """p(z | e_layer, e_inc) of an autoencoder's coordinates z, which is trained before and stays as it is."""
+    """p(z | layers, e_inc) of an autoencoder's coordinates z, which is trained before and stays as it is."""
 
     def __init__(self, config: ManifoldDensityConfig, manifold: Manifold) -> None:
         super().__init__()
@@ -114,7 +114,8 @@ class ManifoldDensity(Stage):
         # The autoencoder is frozen here, and stays so.
         manifold, device = self.manifold.eval(), self.scale.mean.device
         empty = self.scale.mean.new_empty(0, len(manifold.symmetries), manifold.n_latent)
-        parts = [(empty, empty, empty.new_empty(*empty.shape[:2], manifold.n_context))]
+        n_contexts = len(manifold.symmetries) if manifold.config.moments else 1
+        parts = [(empty, empty, empty.new_empty(0, n_contexts, manifold.n_context))]
         # What noise the encoding of voxels has is the same in every epoch.
         generator = torch.Generator(device).manual_seed(derive_seed(0, "density", "rows"))
         for start in range(0, len(showers), _BATCH):
@@ -128,7 +129,8 @@ class ManifoldDensity(Stage):
                 mean, log_variance = manifold.encode(x, context)
                 images.append((mean, (0.5 * log_variance).exp(), context))
             mean, width, context = (torch.stack(of_images, dim=1) for of_images in zip(*images, strict=True))
-            parts.append((mean, width, context))
+            # Energies alone are the same for all images.
+            parts.append((mean, width, context if manifold.config.moments else context[:, :1]))
         means, widths, contexts = zip(*parts, strict=True)
         return {"mean": torch.cat(means), "width": torch.cat(widths), "context": torch.cat(contexts)}
 
@@ -158,7 +160,8 @@ class ManifoldDensity(Stage):
         normal = torch.randn(
             (len(mean), mean.shape[2]), generator=generator, dtype=mean.dtype, device=mean.device
         )
-        return mean[here, image] + width[here, image] * normal, rows["context"][here, image]
+        contexts = rows["context"]
+        return mean[here, image] + width[here, image] * normal, contexts[here, image % contexts.shape[1]]
 
 
 def _blocks(config: ManifoldDensityConfig, n_latent: int, n_context: int) -> Iterator[Bijection]:

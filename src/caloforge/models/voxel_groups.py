@@ -199,7 +199,8 @@ class VoxelGroups(Stage):
             torch.sub(params[0], noise[g][0], out=over)
             hit = torch.gt(over, 0.0, out=torch.empty_like(over))
             t = torch.minimum(self.mixture.sample(noise[g][1:], params[1:]), brightest[g])
-            torch.addcmul(mean[g], t, std[g], out=voxel).clamp_min_(0.0).exp_().mul_(hit)
+            # What the mixture has below the threshold is reflected, so that it does not pile up there.
+            torch.addcmul(mean[g], t, std[g], out=voxel).abs_().exp_().mul_(hit)
             seen, share = sweep.inputs(g).chunk(2)
             seen[:] = t.add_(_HIT).mul_(hit)
             share[:] = (voxel * to_share[g]).clamp_max_(_LARGEST_SHARE)

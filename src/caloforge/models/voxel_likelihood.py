@@ -79,7 +79,7 @@ class VoxelLikelihood(nn.Module, abc.ABC):
     def draw(
         self, params: Float[Tensor, "P V B"], log_e: Float[Tensor, "V B"], u: Float[Tensor, "N B"]
     ) -> tuple[Float[Tensor, "V B"], Float[Tensor, "V B"]]:
-        """Voxels, up to a factor per layer, and by how much they were hit: not positive where they were not.
+        """Voxels over the threshold, and by how much they were hit.
 
         Args:
             params: They are overwritten.
@@ -131,10 +131,10 @@ class GaussianFeatures(VoxelLikelihood):
     def draw(
         self, params: Float[Tensor, "1 V B"], log_e: Float[Tensor, "V B"], u: Float[Tensor, "0 B"]
     ) -> tuple[Float[Tensor, "V B"], Float[Tensor, "V B"]]:
-        """The mean; no noise."""
-        voxels = self.step.shape(params[0].T).T
-        # Of voxels without energy, the feature tells which came closest to having some.
-        return voxels, torch.where(voxels > 0, voxels, params[0].clamp_max(0.0))
+        """The mean, scaled, and without what is below the threshold; no noise."""
+        firsts = [sum(self.step.layer_sizes[:k]) for k in range(self.step.n_layers)]
+        voxels = self.step.decode(params[0].T, (log_e[firsts].exp() * self.step.threshold).T).T
+        return voxels / self.step.threshold, voxels
 
 
 @final
@@ -239,8 +239,10 @@ class HitsAndEnergies(VoxelLikelihood):
         t = torch.addcmul(mean, width, quantile.erfinv_(), value=math.sqrt(2.0))
         # By rounding, a number may lie below the least one.
         bent = t.mul_(slope).add_(1.0).clamp_min_(_LEAST).log_()
-        voxels = torch.addcdiv(mean_log, bent, power).add_(log_e).exp_()
-        return torch.minimum(voxels, brightest, out=voxels).mul_(surplus > 0), surplus
+        voxels = torch.addcdiv(mean_log, bent, power).add_(log_e).exp_().clamp_min_(1.0)
+        # What was never hit in training has no brightest energy above the threshold, and is not hit.
+        hit = (surplus > 0).logical_and_(brightest >= 1.0)
+        return torch.minimum(voxels, brightest, out=voxels).mul_(hit), surplus
 
     def _bent(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Logarithmic shares to t, and the logarithm of the slope."""

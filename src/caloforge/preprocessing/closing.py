@@ -45,23 +45,26 @@ class Closing(nn.Module):
         """Voxels in MeV.
 
         Args:
-            voxels: Energies up to a factor per layer, in any unit.
+            voxels: Energies over the threshold, at least 1 where hit.
             surplus: By how much a voxel was hit; not positive where it was not. A layer without a hit gets one where
                 this is greatest.
             e_layer: Layer energies over the threshold.
             moments: As :meth:`LayerMoments.encode` gives them; ``None`` leaves them as they are.
         """
         voxels = self._with_a_hit(voxels, surplus)
-        if moments is not None:
-            voxels = self.moments.close(voxels, moments)
-        voxels = voxels * self.of_voxels(_ratio(e_layer, self._sums(voxels)))
         hits = torch.gt(voxels, 0.0, out=torch.empty_like(voxels))
-        # A layer with less energy than its hits need loses the softest ones.
-        poor = self._sums(hits) > e_layer
-        peak = torch.stack([voxels[where].amax(0) for where in self.moments.slices]).clamp_max_(1.0)
-        hits = hits.mul_(torch.ge(voxels, self.of_voxels(poor * peak), out=torch.empty_like(voxels)))
-        # What hits have above the threshold is scaled to what is left of the layer's energy above its hits.
-        above = voxels.sub_(1.0).clamp_min_(0.0).mul_(hits)
+        # What hits have above the threshold is changed, not the hits: none is lost, and none ends at the threshold.
+        above = (voxels - 1.0).clamp_min_(0.0)
+        if moments is not None:
+            tilted = self.moments.close(voxels, moments)
+            above.mul_(tilted.div_(voxels.clamp_min(1.0)))
+        # A layer with less energy than its hits need loses those that scaling would take below the threshold.
+        n_hits, total = self._sums(hits), self._sums(above)
+        brightest = torch.stack([above[where].amax(0) for where in self.moments.slices])
+        limit = torch.minimum(_ratio(n_hits + total, e_layer) - 1.0, brightest)
+        limit = limit.clamp_min_(0.0).mul_(n_hits > e_layer)
+        hits.mul_(torch.ge(above, self.of_voxels(limit), out=torch.empty_like(above)))
+        above.mul_(hits)
         n_hits, total = self._sums(hits), self._sums(above)
         e_layer = e_layer * (e_layer >= 1)
         least = torch.where(total > 0, (e_layer > 0).to(total.dtype), _ratio(e_layer, n_hits))
@@ -77,9 +80,9 @@ class Closing(nn.Module):
         """Layers without a hit get one, in the voxel that came closest to it."""
         filled = []
         for where in self.moments.slices:
-            layer, over = voxels[where], surplus[where]
-            closest = over.amax(0)
-            filled.append(layer + (over == closest) * (closest <= 0))
+            layer = voxels[where]
+            empty = (layer.amax(0, keepdim=True) <= 0).to(layer.dtype)
+            filled.append(layer.scatter_add(0, surplus[where].argmax(0, keepdim=True), empty))
         return torch.cat(filled)
 
     def _sums(self, voxels: Tensor) -> Tensor:

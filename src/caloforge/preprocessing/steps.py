@@ -107,4 +107,5 @@ class LayerShares(nn.Module):
     def part(self, k: int, x: Float[Tensor, "*B"], rest: Float[Tensor, "*B"]) -> tuple[Tensor, Tensor]:
         """The same for variable ``k`` alone, given what the one before leaves (the first: what it may at most)."""
         share = rest * expit(x, self.alpha)
-        return (torch.zeros_like(share), share) if k == 0 else (share, rest - share)
+        # What is left is not the difference, in which little would be lost.
+        return (torch.zeros_like(share), share) if k == 0 else (share, rest * expit(-x, self.alpha))
