@@ -79,7 +79,7 @@ class VoxelLikelihood(nn.Module, abc.ABC):
     def draw(
         self, params: Float[Tensor, "P V B"], log_e: Float[Tensor, "V B"], u: Float[Tensor, "N B"]
     ) -> tuple[Float[Tensor, "V B"], Float[Tensor, "V B"]]:
-        """Voxels over the threshold, and by how much they were hit.
+        """Voxels over the threshold, and how near each was to being hit.
 
         Args:
             params: They are overwritten.
@@ -134,7 +134,7 @@ class GaussianFeatures(VoxelLikelihood):
         """The mean, scaled, and without what is below the threshold; no noise."""
         firsts = [sum(self.step.layer_sizes[:k]) for k in range(self.step.n_layers)]
         voxels = self.step.decode(params[0].T, (log_e[firsts].exp() * self.step.threshold).T).T
-        return voxels / self.step.threshold, voxels
+        return voxels / self.step.threshold, params[0]
 
 
 @final

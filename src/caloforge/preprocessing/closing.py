@@ -46,8 +46,7 @@ class Closing(nn.Module):
 
         Args:
             voxels: Energies over the threshold, at least 1 where hit.
-            surplus: By how much a voxel was hit; not positive where it was not. A layer without a hit gets one where
-                this is greatest.
+            surplus: How near a voxel was to being hit. A layer without a hit gets one where this is greatest.
             e_layer: Layer energies over the threshold.
             moments: As :meth:`LayerMoments.encode` gives them; ``None`` leaves them as they are.
         """
@@ -80,9 +79,8 @@ class Closing(nn.Module):
         """Layers without a hit get one, in the voxel that came closest to it."""
         filled = []
         for where in self.moments.slices:
-            layer = voxels[where]
-            empty = (layer.amax(0, keepdim=True) <= 0).to(layer.dtype)
-            filled.append(layer.scatter_add(0, surplus[where].argmax(0, keepdim=True), empty))
+            layer, over = voxels[where], surplus[where]
+            filled.append(layer + (over == over.amax(0)) * (layer.amax(0) <= 0))
         return torch.cat(filled)
 
     def _sums(self, voxels: Tensor) -> Tensor:
