@@ -81,12 +81,9 @@ class VoxelStep(nn.Module, abc.ABC):
         again. The brightest voxel of a layer stays in any case, so no energy is lost; only a layer whose
         whole energy lies below the threshold is empty.
         """
-        voxels = self._scaled_to(e_layer, self.shape(x))
+        features = x if self.standardize is None else self.standardize.decode(x)
+        voxels = self._scaled_to(e_layer, self._proportions(features))
         return self._above_threshold(self._scaled_to(e_layer, self._without_soft(voxels)))
-
-    def shape(self, x: Float[Tensor, "B V"]) -> Float[Tensor, "B V"]:
-        """Features to voxels up to a factor per layer."""
-        return self._proportions(x if self.standardize is None else self.standardize.decode(x))
 
     def of_voxels(self, of_layers: Float[Tensor, "B L"]) -> Float[Tensor, "B V"]:
         """For every voxel the value of its layer."""
