@@ -21,11 +21,11 @@ from caloforge.config import from_mapping, to_mapping
 from caloforge.geometry import Geometry
 from caloforge.models.base import ShowerModel, Stage
 from caloforge.models.layer_energies import LayerEnergies, LayerEnergiesConfig
+from caloforge.models.limits import check_threshold
 from caloforge.models.manifold import (
     Manifold,
     ManifoldConfig,
     check_latent,
-    check_threshold,
     estimated_latent,
     n_context,
 )
@@ -79,7 +79,7 @@ class CaloMan(ShowerModel):
     def complete(cls, settings: Mapping[str, Any], showers: Showers, *, seed: int) -> dict[str, Any]:
         """The number of coordinates, if it is open: the dimension of the training showers, rounded up."""
         config = from_mapping(CaloManConfig, settings, where="model")
-        check_threshold(config.manifold.threshold, showers)
+        check_threshold(config.manifold.threshold, showers, name="model.manifold.threshold")
         if (latent := config.manifold.latent) is not None:
             check_latent(latent, showers)
             return dict(settings)
@@ -151,8 +151,9 @@ class CaloMan(ShowerModel):
         else:
             e_layer = self.energies.decode(of_layers, e_inc)
             moments = e_layer.new_empty(len(e_inc), 0)
-        z = self.density.decode(normal, self.manifold.context(e_layer, moments, e_inc))
-        return self.manifold.decode(z, e_layer, moments, e_inc, u)
+        context = self.manifold.context(e_layer, moments, e_inc)
+        z = self.density.decode(normal, context)
+        return self.manifold.decode(z, context, e_layer, moments, u)
 
     def log_density(self, showers: Showers, *, volume: bool = False) -> Float[Tensor, " n"]:
         r"""Logarithm of the density at the coordinates of showers, given their energies.

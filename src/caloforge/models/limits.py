@@ -1,11 +1,12 @@
-"""What the sizes and numbers of a flow's configuration may be; the same for every stage that is one."""
+"""What the sizes and numbers of a configuration may be; the same for every stage."""
 
 import math
 from typing import Any
 
-from caloforge.errors import ConfigError
+from caloforge.errors import ConfigError, ValueRangeError
+from caloforge.showers import Showers
 
-__all__ = ["check_at_least", "check_between", "check_flow", "check_share"]
+__all__ = ["check_at_least", "check_between", "check_flow", "check_share", "check_threshold"]
 
 _SEEDS = 2**63
 
@@ -52,3 +53,21 @@ def check_share(value: float, *, name: str) -> None:
     """
     if not 0 <= value < 1:
         raise ConfigError(f"{name} must lie in [0, 1), got {value}.")
+
+
+def check_threshold(threshold: float, showers: Showers, *, name: str) -> None:
+    """Some voxel reaches it, if there are showers.
+
+    Args:
+        threshold: MeV.
+        showers: Of the training split.
+        name: Of the setting.
+
+    Raises:
+        ValueRangeError: None does.
+    """
+    if len(showers) and (greatest := float(showers.voxels.max())) < threshold:
+        raise ValueRangeError(
+            f"No voxel of the training showers reaches {name} = {threshold:g} MeV, the greatest has "
+            f"{greatest:g} MeV; choose a lower threshold."
+        )

@@ -20,7 +20,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from caloforge.errors import ConfigError, ValueRangeError
+from caloforge.errors import ConfigError
 from caloforge.geometry import Geometry
 from caloforge.intrinsic_dimension import intrinsic_dimension
 from caloforge.models.base import Batch, Stage
@@ -45,7 +45,6 @@ __all__ = [
     "Manifold",
     "ManifoldConfig",
     "check_latent",
-    "check_threshold",
     "estimated_latent",
     "mmd",
     "n_context",
@@ -249,13 +248,13 @@ class Manifold(Stage):
     def decode(
         self,
         z: Float[Tensor, "B Z"],
+        context: Float[Tensor, "B C"],
         e_layer: Float[Tensor, "B L"],
         moments: Float[Tensor, "B M"],
-        e_inc: Float[Tensor, " B"],
         u: Float[Tensor, "B N"],
     ) -> Float[Tensor, "B V"]:
         """Coordinates and uniform numbers to voxels in MeV that sum to ``e_layer`` and have, nearly, the moments."""
-        h = self.decoder[:-1](self._decoder_input(z.to(self._dtype), self.context(e_layer, moments, e_inc))).T
+        h = self.decoder[:-1](self._decoder_input(z.to(self._dtype), context)).T
         energy = (e_layer / self.config.threshold).T.to(h.dtype)
         wanted, noise = moments.T.to(h.dtype), u.T.to(h.dtype).contiguous()
         voxels = h.new_empty(len(z), self.n_voxels)
@@ -339,16 +338,6 @@ def check_latent(latent: int, showers: Showers) -> None:
             f"model.manifold.latent = {latent}, but the {len(showers)} training showers can have at most {most} "
             f"dimensions ({n_moving} of their {showers.geometry.n_voxels} voxels are not the same in all); choose a "
             "smaller number, or leave it out to have it estimated."
-        )
-
-
-def check_threshold(threshold: float, showers: Showers) -> None:
-    """Raise :class:`ValueRangeError` if no voxel reaches the threshold."""
-    greatest = float(showers.voxels.max(initial=0.0))
-    if len(showers) and greatest < threshold:
-        raise ValueRangeError(
-            f"No voxel of the training showers reaches model.manifold.threshold = {threshold:g} MeV, the greatest has "
-            f"{greatest:g} MeV; choose a lower threshold."
         )
 
 

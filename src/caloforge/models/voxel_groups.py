@@ -9,12 +9,11 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from caloforge.errors import ValueRangeError
 from caloforge.flows import GroupedMADE, LogisticMixture
 from caloforge.geometry import Geometry
 from caloforge.models.base import Batch, Stage
 from caloforge.models.conditions import log_energies
-from caloforge.models.limits import check_at_least, check_between, check_share
+from caloforge.models.limits import check_at_least, check_between, check_share, check_threshold
 from caloforge.preprocessing import (
     Closing,
     LayerMoments,
@@ -106,15 +105,12 @@ class VoxelGroups(Stage):
     def fit(self, showers: Showers, *, seed: int) -> None:
         """Estimate scales of voxels and context, peaks, and how often each voxel is hit."""
         generator = torch.Generator().manual_seed(derive_seed(seed, "voxels", "fit"))
-        rows = self.rows(showers[:: -(-len(showers) // _N_FIT)])
+        sample = showers[:: -(-len(showers) // _N_FIT)]
+        check_threshold(self.threshold, sample, name="model.threshold")
+        rows = self.rows(sample)
         copies = 4 if len(self.symmetries) > 1 else 1
         voxels = torch.cat([mirrored(rows["voxels"], self.symmetries, generator) for _ in range(copies)])
         hit = voxels >= self.threshold
-        if len(voxels) and not hit.any():
-            raise ValueRangeError(
-                f"No voxel of the training showers reaches model.threshold = {self.threshold:g} MeV, the greatest has "
-                f"{float(showers.voxels.max()):g} MeV; choose a lower threshold."
-            )
         count = hit.sum(0).clamp_min(1)
         x = (voxels.clamp_min(self.threshold) / self.threshold).log()
         self.mean.copy_((x * hit).sum(0) / count)
