@@ -7,7 +7,7 @@ import pytest
 
 from caloforge import Showers
 from caloforge.errors import ValueRangeError
-from caloforge.evaluation import features, high_level_features
+from caloforge.evaluation import features, high_level_features, usual_features
 from caloforge.geometry import get_geometry
 
 FEATURES = {
@@ -134,10 +134,12 @@ def test_turning_a_shower_by_half_a_circle_mirrors_it(rings, make_showers):
 
 def test_catalogue(squares, rings, make_showers):
     names = [feature.name for feature in high_level_features(make_showers(squares))]
+    usual = [feature.name for feature in usual_features(make_showers(squares))]
+    assert names[: len(usual)] == usual
     assert len(set(names)) == len(names)
     # the voxels of layer b are equally far from the axis
     lateral = ["x_0", "y_0", "r_0", "y_1"]
-    assert names[-8:] == [f"{name}_{place}" for name in ("centroid", "width") for place in lateral]
+    assert usual[-8:] == [f"{name}_{place}" for name in ("centroid", "width") for place in lateral]
     showers = make_showers(rings)
     found = {feature.name: feature for feature in high_level_features(showers)}
     assert "width_x_1" not in found  # rings that are not cut in alpha

@@ -70,7 +70,7 @@ def test_same_as_the_single_functions(showers):
     cut = showers.above(0.3)
     assert (found.n_showers, found.threshold) == (53, 0.3)
     np.testing.assert_array_equal(found.e_inc, showers.e_inc)
-    for mine, theirs in zip(found.features, high_level_features(cut), strict=True):
+    for mine, theirs in zip(found.features, high_level_features(cut, threshold=0.3), strict=True):
         assert (mine.name, mine.label, mine.unit) == (theirs.name, theirs.label, theirs.unit)
         np.testing.assert_array_equal(mine.values, theirs.values)
     average = average_shower(cut)

@@ -18,7 +18,7 @@ from caloforge.showers import Showers
 
 __all__ = ["FinishedTrainings"]
 
-_FORMAT = 2
+_FORMAT = 3
 """Goes up when the same showers and settings give other numbers than before."""
 _ROWS = 4096
 

@@ -6,6 +6,8 @@ from typing import Any, Final, Literal, final, get_args
 import numpy as np
 
 from caloforge.errors import ConfigError, UnknownNameError
+from caloforge.evaluation.catalogue import GROUPS, Group
+from caloforge.showers import check_threshold
 
 __all__ = ["ARCHITECTURES", "INPUTS", "Architecture", "ClassifierConfig", "Inputs"]
 
@@ -52,6 +54,10 @@ class ClassifierConfig:
     """Step of Adam; for trees, their shrinkage."""
     precision: str = ""
     """``"float32"`` or ``"float64"``; of networks only."""
+    groups: tuple[Group, ...] = ()
+    """Groups of features that ``"features"`` are confined to; by default all."""
+    threshold: float = 0.0
+    """Read-out threshold that was applied to the showers, MeV: where the hit energies of ``"features"`` begin."""
     split: tuple[float, float, float] = (0.6, 0.2, 0.2)
     """Shares of each class for training, for the choice of the epoch and the calibration, and for the result."""
 
@@ -71,6 +77,13 @@ class ClassifierConfig:
             raise ConfigError(f"learning_rate must be positive, got {self.learning_rate!r}.")
         if self.precision not in ("float32", "float64"):
             raise ConfigError(f"precision must be 'float32' or 'float64', got {self.precision!r}.")
+        object.__setattr__(self, "groups", tuple(self.groups))
+        for group in self.groups:
+            if group not in GROUPS:
+                raise UnknownNameError("group of features", str(group), GROUPS)
+        if self.groups and self.inputs != "features":
+            raise ConfigError(f"groups choose among 'features', not among {self.inputs!r} inputs.")
+        check_threshold(self.threshold)
         object.__setattr__(self, "split", tuple(map(float, self.split)))
         if len(self.split) != 3 or min(self.split) <= 0 or abs(sum(self.split) - 1) > 1e-9:
             raise ConfigError(f"split must be three positive shares that add up to 1, got {self.split}.")

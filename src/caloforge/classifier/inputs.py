@@ -88,7 +88,8 @@ class InputTable:
         columns = [np.log10(showers.e_inc)]
         columns += [
             np.log10(feature.values + 1e-8) if feature.logarithmic else feature.values
-            for feature in high_level_features(showers)
+            for feature in high_level_features(showers, threshold=self._config.threshold)
+            if not self._config.groups or feature.group in self._config.groups
         ]
         return np.column_stack(columns)
 

@@ -4,7 +4,7 @@ Two Geant4 samples compare like a generated and a Geant4 sample, which is how ev
 """
 
 from caloforge.evaluation.average_showers import AverageShower, average_ratio, average_shower
-from caloforge.evaluation.catalogue import Feature, high_level_features
+from caloforge.evaluation.catalogue import GROUPS, Feature, high_level_features, usual_features
 from caloforge.evaluation.challenge import (
     ChallengeHistogram,
     challenge_comparison,
@@ -44,6 +44,7 @@ from caloforge.evaluation.reference_samples import (
 from caloforge.evaluation.sample import EnergySlice, SampleStatistics, sample_statistics, voxel_spectrum
 
 __all__ = [
+    "GROUPS",
     "REFERENCE_E_INC",
     "AverageShower",
     "BinnedComparison",
@@ -85,5 +86,6 @@ __all__ = [
     "separation_error",
     "separation_floor",
     "separation_power",
+    "usual_features",
     "voxel_spectrum",
 ]

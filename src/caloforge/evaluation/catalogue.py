@@ -1,17 +1,37 @@
 """The features by name, one number per shower each, with what a table or a plot needs to know about them."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import final
+from typing import Final, Literal, final, get_args
 
 import numpy as np
 from jaxtyping import Float
 
+from caloforge.evaluation.between_layers import between_layers
+from caloforge.evaluation.hit_energies import hit_energies
+from caloforge.evaluation.hits import Hits
 from caloforge.evaluation.layer_sums import LayerSums, axis_positions, divide, layer_sums, moments
+from caloforge.evaluation.local_structure import local_structure
+from caloforge.evaluation.tails import tails
+from caloforge.evaluation.zone_feature import ZoneFeature
 from caloforge.geometry import PolarGrid
 from caloforge.geometry.grid import Grid
 from caloforge.showers import Showers
 
-__all__ = ["Feature", "features_of_sums", "high_level_features", "lateral_axes"]
+__all__ = [
+    "GROUPS",
+    "Feature",
+    "Group",
+    "features_of_hits",
+    "features_of_sums",
+    "high_level_features",
+    "lateral_axes",
+    "usual_features",
+]
+
+Group = Literal["energies", "shape", "local structure", "hit energies", "correlations between layers"]
+GROUPS: Final[tuple[Group, ...]] = get_args(Group)
+"""What features are about; the first screen of a report says how far a sample is off in each."""
 
 
 @final
@@ -27,12 +47,24 @@ class Feature:
     """``"MeV"``, ``"mm"``, or empty for a pure number."""
     values: Float[np.ndarray, " n"]
     """In that unit."""
+    group: Group
+    """What it is about."""
     logarithmic: bool = False
     """Whether its histogram has equal bins in the logarithm."""
 
 
-def high_level_features(showers: Showers) -> tuple[Feature, ...]:
-    """Every feature, in a fixed order, from one pass over the voxels.
+def high_level_features(showers: Showers, *, threshold: float = 0.0) -> tuple[Feature, ...]:
+    """Every feature, in a fixed order: the usual ones, then those of hits and their neighbours.
+
+    Args:
+        showers: The showers; softer voxels than the threshold are empty already.
+        threshold: The read-out threshold that was applied, MeV, where hit energies begin; 0 if none was.
+    """
+    return (*usual_features(showers), *features_of_hits(Hits(showers, threshold=threshold)))
+
+
+def usual_features(showers: Showers) -> tuple[Feature, ...]:
+    """What the papers draw: energies, depth, centres, widths, sparsity, brightest voxels; from one pass.
 
     Those of :mod:`~caloforge.evaluation.features`, and the centre and width of the whole shower. Lateral ones
     are left out where a layer is not cut along the axis. On polar layers x is r cos(alpha), the CaloChallenge's
@@ -45,8 +77,35 @@ def high_level_features(showers: Showers) -> tuple[Feature, ...]:
 
 
 def features_of_sums(sums: LayerSums) -> tuple[Feature, ...]:
-    """As :func:`high_level_features`, from sums that were taken before."""
+    """As :func:`usual_features`, from sums that were taken before."""
     return (*_whole(sums), *_per_layer(sums), *_lateral(sums))
+
+
+def features_of_hits(hits: Hits) -> tuple[Feature, ...]:
+    """Local structure, hit energies, correlations between layers and tails, of each layer.
+
+    A calorimeter of more than twelve layers has them for ten runs of consecutive layers, whose names are the numbers
+    of the first and the last.
+    """
+    kinds: tuple[tuple[Group, Iterator[ZoneFeature]], ...] = (
+        ("shape", tails(hits)),
+        ("local structure", local_structure(hits)),
+        ("hit energies", hit_energies(hits)),
+        ("correlations between layers", between_layers(hits)),
+    )
+    return tuple(
+        Feature(
+            name=f"{found.kind}_{suffix}",
+            label=found.label.format(name),
+            unit=found.unit,
+            values=values,
+            group=group,
+            logarithmic=found.logarithmic,
+        )
+        for group, features in kinds
+        for found in features
+        for suffix, name, values in zip(hits.zones.suffixes, hits.zones.names, found.values.T, strict=False)
+    )
 
 
 def _whole(sums: LayerSums) -> list[Feature]:
@@ -56,25 +115,56 @@ def _whole(sums: LayerSums) -> list[Feature]:
     depth, depth_width = moments(sums.energy, (numbers,), e_dep)
     hits = sums.hits.sum(axis=1)
     found = [
-        Feature(name="e_ratio", label="deposited / incident energy", unit="", values=e_dep / sums.e_inc),
-        Feature(name="e_dep", label="deposited energy", unit="MeV", values=e_dep, logarithmic=True),
+        Feature(
+            name="e_ratio",
+            label="deposited / incident energy",
+            unit="",
+            values=e_dep / sums.e_inc,
+            group="energies",
+        ),
+        Feature(
+            name="e_dep",
+            label="deposited energy",
+            unit="MeV",
+            values=e_dep,
+            group="energies",
+            logarithmic=True,
+        ),
         Feature(
             name="depth_weighted_energy",
             label="depth-weighted energy",
             unit="MeV",
             values=np.einsum("nl,l->n", sums.energy, numbers),
+            group="energies",
             logarithmic=True,
         ),
-        Feature(name="shower_depth", label="shower depth (mean layer)", unit="", values=depth[:, 0]),
         Feature(
-            name="shower_depth_width", label="width of the shower depth", unit="", values=depth_width[:, 0]
+            name="shower_depth",
+            label="shower depth (mean layer)",
+            unit="",
+            values=depth[:, 0],
+            group="energies",
         ),
-        Feature(name="n_hits", label="voxels with energy", unit="", values=hits.astype(np.float64)),
+        Feature(
+            name="shower_depth_width",
+            label="width of the shower depth",
+            unit="",
+            values=depth_width[:, 0],
+            group="energies",
+        ),
+        Feature(
+            name="n_hits",
+            label="voxels with energy",
+            unit="",
+            values=hits.astype(np.float64),
+            group="hit energies",
+        ),
         Feature(
             name="occupancy",
             label="share of voxels with energy",
             unit="",
             values=hits / sums.geometry.n_voxels,
+            group="hit energies",
         ),
     ]
     mean, width = _shower_moments(sums, e_dep)
@@ -84,7 +174,13 @@ def _whole(sums: LayerSums) -> list[Feature]:
         ("shower_width", "shower's width", width),
     ):
         found += [
-            Feature(name=f"{name}_{axis}", label=f"{label} in {axis}", unit="mm", values=values[:, number])
+            Feature(
+                name=f"{name}_{axis}",
+                label=f"{label} in {axis}",
+                unit="mm",
+                values=values[:, number],
+                group="shape",
+            )
             for number, axis in enumerate("xyr")
             if axis in cut
         ]
@@ -133,6 +229,7 @@ def _per_layer(sums: LayerSums) -> list[Feature]:
             label=label.format(layer.name),
             unit=unit,
             values=values[:, k],
+            group="energies" if name in ("e_layer", "fraction") else "hit energies",
             logarithmic=unit == "MeV",
         )
         for name, label, unit, values in per_layer
@@ -148,6 +245,7 @@ def _lateral(sums: LayerSums) -> list[Feature]:
             label=f"{name} in {axis}, layer {layer.name}",
             unit="mm",
             values=values[:, k, "xyr".index(axis)],
+            group="shape",
         )
         for name, values in (("centroid", sums.mean), ("width", sums.width))
         for k, layer in enumerate(sums.geometry.layers)

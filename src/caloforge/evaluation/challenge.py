@@ -23,7 +23,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from caloforge.errors import ShapeError, ValueRangeError
-from caloforge.evaluation.catalogue import Feature, high_level_features, lateral_axes
+from caloforge.evaluation.catalogue import Feature, lateral_axes, usual_features
 from caloforge.evaluation.histograms import (
     chi_square,
     reference_edges,
@@ -122,7 +122,7 @@ def challenge_features(sample: Showers | SampleStatistics) -> Float[np.ndarray, 
     Args:
         sample: Showers whose soft voxels were set to 0 (see :func:`challenge_threshold`), or their statistics.
     """
-    features = high_level_features(sample) if isinstance(sample, Showers) else sample.features
+    features = usual_features(sample) if isinstance(sample, Showers) else sample.features
     known = {feature.name: feature.values for feature in features}
     names = challenge_feature_names(sample.geometry)
     array = np.empty((len(sample.e_inc), len(names)))
@@ -270,6 +270,7 @@ def _at_energies(
             label=f"{ratio.label} at {low:.0f} MeV",
             unit="",
             values=ratio.values[chosen],
+            group=ratio.group,
         )
         yield feature, np.linspace(*((0.9, 1.1) if narrow else (0.4, 1.4)), 21), (low, high)
 

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from caloforge.errors import ValueRangeError
-from caloforge.evaluation.catalogue import Feature, high_level_features
+from caloforge.evaluation.catalogue import Feature, Group, high_level_features
 from caloforge.evaluation.histograms import (
     BinnedComparison,
     bin_samples,
@@ -71,6 +71,8 @@ class FeatureComparison:
     reference: Moments
     histograms: BinnedComparison
     """Both samples in bins that the reference chose."""
+    group: Group
+    """What the feature is about."""
     separation: float
     """Separation power of the histograms, 0 to 1, lower is better."""
     floor: float
@@ -150,6 +152,7 @@ def _compare_feature(generated: Feature, reference: Feature, *, n_bins: int, see
         generated=Moments.of(generated.values),
         reference=Moments.of(reference.values),
         histograms=histograms,
+        group=reference.group,
         separation=histograms.separation,
         floor=floor,
         floor_95=floor_95,

@@ -17,7 +17,7 @@ from typing import Final
 import numpy as np
 from jaxtyping import Float
 
-from caloforge.evaluation.catalogue import high_level_features, lateral_axes
+from caloforge.evaluation.catalogue import lateral_axes, usual_features
 from caloforge.evaluation.sample import SampleStatistics
 from caloforge.geometry import Geometry
 from caloforge.showers import Showers
@@ -50,7 +50,7 @@ def l2lflows_features(sample: Showers | SampleStatistics) -> Float[np.ndarray, "
     Args:
         sample: Showers, with soft voxels set to 0 where that is wanted, or their statistics.
     """
-    features = high_level_features(sample) if isinstance(sample, Showers) else sample.features
+    features = usual_features(sample) if isinstance(sample, Showers) else sample.features
     known = {feature.name: feature.values for feature in features}
     names = l2lflows_feature_names(sample.geometry)
     return np.column_stack([sample.e_inc, *(known[name] for name in names[1:])])

@@ -14,7 +14,15 @@ from caloforge.geometry import Geometry, PolarGrid
 from caloforge.geometry.grid import Grid
 from caloforge.showers import Showers
 
-__all__ = ["LayerSums", "axis_positions", "divide", "layer_sums", "moments", "two_brightest"]
+__all__ = [
+    "LayerSums",
+    "axis_positions",
+    "divide",
+    "layer_sums",
+    "moments",
+    "two_brightest",
+    "voxel_positions",
+]
 
 _CANCELLED = 1e-6  # share of a mean square below which the difference that a variance is has lost its digits
 
@@ -92,6 +100,12 @@ def axis_positions(grid: Grid) -> tuple[Float[np.ndarray, " v"], ...]:
     for positions in (x, y, r):
         positions.flags.writeable = False
     return x, y, r
+
+
+def voxel_positions(geometry: Geometry) -> tuple[Float[np.ndarray, " V"], ...]:
+    """As :func:`axis_positions`, of all voxels of a calorimeter."""
+    positions = [axis_positions(layer.grid) for layer in geometry.layers]
+    return tuple(np.concatenate(axis) for axis in zip(*positions, strict=True))
 
 
 def moments(

@@ -1,5 +1,6 @@
 """All that metrics and pictures need to know of a sample, found in one pass over its showers."""
 
+import dataclasses
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -10,7 +11,8 @@ from jaxtyping import Float
 
 from caloforge.errors import GeometryMismatchError, UnknownNameError, ValueRangeError
 from caloforge.evaluation.average_showers import AverageShower
-from caloforge.evaluation.catalogue import Feature, features_of_sums
+from caloforge.evaluation.catalogue import Feature, features_of_hits, features_of_sums
+from caloforge.evaluation.hits import Hits
 from caloforge.evaluation.layer_sums import LayerSums, layer_sums
 from caloforge.evaluation.profiles import (
     Profile,
@@ -20,6 +22,7 @@ from caloforge.evaluation.profiles import (
     longitudinal_profile,
 )
 from caloforge.evaluation.running_mean import RunningMean
+from caloforge.evaluation.voxel_correlations import VoxelCorrelations, VoxelCorrelationSums
 from caloforge.geometry import Geometry
 from caloforge.showers import Showers, check_threshold
 
@@ -67,6 +70,8 @@ class SampleStatistics:
     """The same, layer by layer."""
     spectrum: VoxelSpectrum
     """Voxel energies."""
+    voxel_correlations: VoxelCorrelations
+    """Between neighbouring voxels, and those behind each other."""
 
     def feature(self, name: str) -> Feature:
         """One feature by its name.
@@ -126,11 +131,11 @@ def sample_statistics(
     spectrum = _VOXEL_EDGES if voxel_edges is None else _edges("voxel_edges", voxel_edges, least=2)
     gathered: _Pass | None = None
     for block in _blocks(chunks):
-        gathered = gathered or _Pass(block.geometry, slices, spectrum)
+        gathered = gathered or _Pass(block.geometry, slices, spectrum, threshold)
         gathered.add(block.above(threshold) if threshold > 0 else block)
     if gathered is None:
         raise ValueRangeError("The sample has no showers; at least one is needed.")
-    return gathered.statistics(threshold)
+    return gathered.statistics()
 
 
 def voxel_spectrum(
@@ -161,10 +166,16 @@ class _Pass:
     """What one pass over a sample gathers."""
 
     def __init__(
-        self, geometry: Geometry, slices: Float[np.ndarray, " s"], voxel_edges: Float[np.ndarray, " b"]
+        self,
+        geometry: Geometry,
+        slices: Float[np.ndarray, " s"],
+        voxel_edges: Float[np.ndarray, " b"],
+        threshold: float,
     ) -> None:
-        self._geometry, self._slices = geometry, slices
+        self._geometry, self._slices, self._threshold = geometry, slices, threshold
         self._sums: list[LayerSums] = []
+        self._of_hits: list[tuple[Feature, ...]] = []
+        self._correlations = VoxelCorrelationSums(geometry)
         self._average = RunningMean(geometry.n_voxels)
         self._by_energy = [RunningMean(geometry.n_voxels) for _ in slices[1:]]
         self._radial = RadialProfiles(geometry)
@@ -173,6 +184,9 @@ class _Pass:
     def add(self, block: Showers) -> None:
         voxels = block.voxels.astype(np.float64)
         self._sums.append(layer_sums(block))
+        hits = Hits(block, threshold=self._threshold)
+        self._of_hits.append(features_of_hits(hits))
+        self._correlations.add(hits, self._sums[-1])
         self._average.add(voxels)
         if self._by_energy:
             inside = np.searchsorted(self._slices, block.e_inc, side="right")
@@ -182,14 +196,14 @@ class _Pass:
         self._radial.add(voxels)
         self._spectrum.add(voxels)
 
-    def statistics(self, threshold: float) -> SampleStatistics:
+    def statistics(self) -> SampleStatistics:
         sums = LayerSums.concatenate(self._sums)
         return SampleStatistics(
             geometry=self._geometry,
             n_showers=len(sums.e_inc),
-            threshold=threshold,
+            threshold=self._threshold,
             e_inc=sums.e_inc,
-            features=features_of_sums(sums),
+            features=(*features_of_sums(sums), *_one(self._of_hits)),
             average=self._shower(self._average),
             by_energy=tuple(
                 EnergySlice(
@@ -204,12 +218,22 @@ class _Pass:
             radial=self._radial.over_all(),
             radial_by_layer=self._radial.by_layer(),
             spectrum=self._spectrum.spectrum(),
+            voxel_correlations=self._correlations.correlations(),
         )
 
     def _shower(self, average: RunningMean) -> AverageShower:
         return AverageShower(
             geometry=self._geometry, n_showers=average.n, mean=average.mean, error=average.error
         )
+
+
+def _one(blocks: list[tuple[Feature, ...]]) -> Iterator[Feature]:
+    """The features of all blocks; the blocks' are given up on the way, so that nothing is held twice for long."""
+    columns = [iter(features) for features in blocks]
+    first = blocks[0]
+    blocks.clear()
+    for feature in first:
+        yield dataclasses.replace(feature, values=np.concatenate([next(column).values for column in columns]))
 
 
 def _blocks(chunks: Iterable[Showers]) -> Iterator[Showers]:

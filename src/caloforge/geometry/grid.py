@@ -69,6 +69,10 @@ class CartesianGrid:
         grid_x, grid_y = np.meshgrid(x, y, indexing="ij")
         return grid_x.ravel(), grid_y.ravel()
 
+    def areas(self) -> Float[np.ndarray, " V"]:
+        """Areas of the voxels across the shower axis in flat order, mm2."""
+        return np.outer(np.diff(self.x_edges), np.diff(self.y_edges)).ravel()
+
 
 @final
 @dataclass(frozen=True, kw_only=True)
@@ -118,6 +122,10 @@ class PolarGrid:
         if self.n_alpha == 1:
             return np.zeros_like(r), np.zeros_like(r)
         return r * np.cos(alpha), r * np.sin(alpha)
+
+    def areas(self) -> Float[np.ndarray, " V"]:
+        """Areas of the voxels across the shower axis in flat order, mm2."""
+        return np.outer(np.diff(self.alpha_edges), np.diff(np.square(self.r_edges)) / 2).ravel()
 
 
 Grid = CartesianGrid | PolarGrid

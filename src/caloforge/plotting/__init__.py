@@ -14,6 +14,7 @@ from caloforge.plotting.profiles import Curve, draw_curves
 from caloforge.plotting.response import draw_response
 from caloforge.plotting.stack import plot_stack
 from caloforge.plotting.style import adaptive_svg, save_figure
+from caloforge.plotting.voxel_correlations import draw_voxel_correlations
 
 __all__ = [
     "Curve",
@@ -29,6 +30,7 @@ __all__ = [
     "draw_overlay",
     "draw_response",
     "draw_separation_by_layer",
+    "draw_voxel_correlations",
     "plot_average_showers",
     "plot_comparison",
     "plot_losses",

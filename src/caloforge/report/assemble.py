@@ -25,8 +25,10 @@ from caloforge.evaluation.neighbours import NeighbourDistances, nearest_showers,
 from caloforge.evaluation.physics_distance import PHYSICS_DISTANCE_SETTINGS
 from caloforge.evaluation.prdc import shower_prdc
 from caloforge.evaluation.sample import SampleStatistics, sample_statistics
+from caloforge.evaluation.voxel_correlations import compare_voxel_correlations
 from caloforge.report.classifier_tests import ClassifierTests, OnStep
 from caloforge.report.energy_slices import energy_slices
+from caloforge.report.feature_groups import group_tests
 from caloforge.report.pieces import CLASSIFIERS, Pieces
 from caloforge.report.plain import plain
 from caloforge.report.profiles import profile_pair, spectrum_pair
@@ -80,6 +82,8 @@ class Assembly:
             ("average_showers", "average showers", self._average_showers),
             ("shapes", "profiles", self._profiles),
             ("energy_slices", "slices of energy", self._energy_slices),
+            ("voxel_correlations", "correlations of voxels", self._voxel_correlations),
+            ("groups", "groups of features", self._groups),
             ("correlations", "correlations", self._correlations),
             ("challenge", "CaloChallenge's histograms", self._challenge),
             ("distances", "FPD, KPD", self._distances),
@@ -94,6 +98,7 @@ class Assembly:
             self._showers,
             self._second_showers,
             geometry=self._reference.geometry,
+            threshold=self._reference.threshold,
             settings=self._settings,
             folder=self._pieces.folder / CLASSIFIERS,
         )
@@ -183,6 +188,20 @@ class Assembly:
     def _energy_slices(self) -> Any:
         generated, reference = self._statistics
         return energy_slices(generated.features, reference.features, generated.e_inc, reference.e_inc)
+
+    def _voxel_correlations(self) -> Any:
+        generated, reference = self._statistics
+        return compare_voxel_correlations(generated.voxel_correlations, reference.voxel_correlations)
+
+    def _groups(self) -> Any:
+        generated, reference = self._showers()
+        return group_tests(
+            generated,
+            reference,
+            groups=sorted({feature.group for feature in self._statistics[1].features}),
+            threshold=self._reference.threshold,
+            seed=self._settings.seed,
+        )
 
     def _correlations(self) -> Any:
         labels = {feature.name: feature.label for feature in self._statistics[1].features}

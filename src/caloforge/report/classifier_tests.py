@@ -43,7 +43,9 @@ def title_of(config: ClassifierConfig) -> str:
     return f"{_ARCHITECTURES[config.architecture]} on {_INPUTS[config.inputs]}"
 
 
-def test_configs(geometry: Geometry, settings: EvaluationSettings) -> dict[str, ClassifierConfig]:
+def test_configs(
+    geometry: Geometry, settings: EvaluationSettings, *, threshold: float
+) -> dict[str, ClassifierConfig]:
     """The tests of a level, by name, the quickest first; the CaloChallenge's own for its calorimeters."""
     kinds = [("trees", "features")]
     if settings.level == "full":
@@ -52,7 +54,7 @@ def test_configs(geometry: Geometry, settings: EvaluationSettings) -> dict[str, 
             kinds += [("calochallenge", "unnormalised"), ("calochallenge", "high-level")]
             if _one_polar_grid(geometry):
                 kinds.append(("resnet", "unnormalised"))
-    common = {"trainings": settings.trainings, "seed": settings.seed}
+    common = {"trainings": settings.trainings, "seed": settings.seed, "threshold": threshold}
     return {
         f"{architecture}-{inputs}": ClassifierConfig(architecture=architecture, inputs=inputs, **common)  # type: ignore[arg-type]
         for architecture, inputs in kinds
@@ -74,6 +76,7 @@ class ClassifierTests:
         settings: Level, seed, trainings.
         folder: Where finished trainings are kept.
         geometry: Of the samples.
+        threshold: That was applied to them, MeV.
     """
 
     def __init__(
@@ -82,12 +85,13 @@ class ClassifierTests:
         second: Callable[[], Showers | None],
         *,
         geometry: Geometry,
+        threshold: float,
         settings: EvaluationSettings,
         folder: Path,
     ) -> None:
         self._showers, self._second, self._folder = showers, second, folder
         self._device = settings.device
-        self.configs = test_configs(geometry, settings)
+        self.configs = test_configs(geometry, settings, threshold=threshold)
         self._curve = set(list(self.configs)[:1]) | (
             {"caloflow-unnormalised"} if settings.level == "full" else set()
         )

@@ -145,6 +145,9 @@ def _table(loaded: Mapping[str, Mapping[str, Any]]) -> tuple[list[str], list[dic
             result = test["result"]
             values[f"AUC, {test['title']}"] = result["auc"], auc(result["auc"], result["auc_spread"])
             values[f"JSD, {test['title']}"] = result["jsd"], auc(result["jsd"], result["jsd_spread"])
+        for group in report["verdict"]["groups"]:
+            text = auc(group["auc"], group["auc_spread"])
+            values[f"AUC, trees on {group['group']} only"] = group["auc"], text
         distances = (report.get("distances") or {}).get("settings", {}).get("calochallenge", {})
         for key, row in distances.items():
             values[f"{key.upper()} × 10³"] = row["value"], sig(1000 * row["value"], 3)

@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from caloforge.evaluation import FeatureComparison
+from caloforge.evaluation.voxel_correlations import BEHIND
 from caloforge.geometry import Geometry
 from caloforge.plotting import (
     adaptive_svg,
@@ -23,6 +24,7 @@ from caloforge.plotting import (
     draw_neighbours,
     draw_response,
     draw_separation_by_layer,
+    draw_voxel_correlations,
     save_figure,
 )
 from caloforge.report.formatting import span
@@ -89,6 +91,13 @@ def _figures(report: Mapping[str, Any]) -> Iterator[tuple[str, Callable[[], Figu
     comparison = functools.partial(draw_comparison, rows, reference_name=name)
     if worst := report["verdict"]["worst_features"]:
         yield "worst_features", lambda: comparison(names=worst)
+    if correlations := report.get("voxel_correlations"):
+        layers = [layer.name for layer in geometry.layers]
+        by_relation = _by_relation(correlations)
+        yield (
+            "voxel_correlations",
+            lambda: draw_voxel_correlations(by_relation, layers, reference_name=name),
+        )
     yield from _of_layers(rows, geometry.n_layers, comparison)
     yield "overview", comparison
     averages = [average_of(report["average_showers"][name], geometry) for name in ("generated", "reference")]
@@ -107,6 +116,15 @@ def _figures(report: Mapping[str, Any]) -> Iterator[tuple[str, Callable[[], Figu
     yield from _of_classifiers(report["classifiers"])
     if "pairs" in (neighbours := report["neighbours"]):
         yield from _of_neighbours(neighbours, geometry, name)
+
+
+def _by_relation(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[tuple[int, float, float]]]:
+    found: dict[str, list[tuple[int, float, float]]] = {}
+    for row in rows:
+        relation = row["relation"]
+        name = "voxels behind each other" if relation == BEHIND else f"neighbours along {relation}"
+        found.setdefault(name, []).append((row["layer"], row["generated"], row["reference"]))
+    return found
 
 
 def _of_layers(

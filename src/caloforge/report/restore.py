@@ -24,7 +24,7 @@ def feature_of(row: Mapping[str, Any]) -> FeatureComparison:
         key: row[key] for key in ("separation_error", "chi2", "ndf", "p_value") if row.get(key) is not None
     }
     return FeatureComparison(
-        **{key: row[key] for key in ("name", "label", "unit", "separation", "floor", "floor_95")},
+        **{key: row[key] for key in ("name", "label", "unit", "group", "separation", "floor", "floor_95")},
         **more,
         generated=moments_of(row["generated"]),
         reference=moments_of(row["reference"]),

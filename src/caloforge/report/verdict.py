@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from caloforge.report.feature_groups import ranked_groups
 from caloforge.report.formatting import auc, sig
 from caloforge.report.naming import reference_name
 
@@ -63,15 +64,42 @@ def verdict(report: Mapping[str, Any]) -> dict[str, Any]:
         headline = f"{headline.removesuffix('.')}; {'but' if praised else 'and'} {' and '.join(alarms)}."
     elif strongest is not None and praised and len(failing) > len(rows) / 2:
         headline = f"{headline.removesuffix('.')}; but most features differ."
+    groups = ranked_groups(report, name)
+    sentences += _of_groups(groups)
     sentences.append(_of_features(failing, len(rows)))
+    if strongest is not None and not praised:
+        sentences += _despite(report)
     return {
         "headline": headline,
+        "groups": groups,
         "sentences": sentences,
         "worst_features": [row["name"] for row in failing[:_N_WORST]],
         "n_features": len(rows),
         "n_failing": len(failing),
         "facts": _facts(report, strongest),
     }
+
+
+def _of_groups(groups: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Which group is farthest off, and its numbers."""
+    differing = [group for group in groups if group["differs"]]
+    return [
+        f"It is farthest off in {worst['group']} (AUC {auc(worst['auc'], None)}): {worst['words']}."
+        for worst in differing[:1]
+    ]
+
+
+def _despite(report: Mapping[str, Any]) -> list[str]:
+    """Why other numbers may look good although a classifier tells the samples apart."""
+    good = []
+    if settings := (report.get("distances") or {}).get("settings"):
+        row = settings["calochallenge"]["fpd"]
+        if row["floor"] is not None and row["value"] < 2 * row["floor"]:
+            good.append("FPD looks at energies, centres and widths only")
+    found = (report.get("prdc") or {}).get("result")
+    if found and found["coverage"] > 0.95 * found["coverage_expected"]:
+        good.append("coverage at distances between whole showers, which a few bright voxels decide")
+    return [f"That other numbers are good is no contradiction: {' and '.join(good)}."] if good else []
 
 
 def _excess(test: Mapping[str, Any]) -> float:
