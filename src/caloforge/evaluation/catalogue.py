@@ -170,8 +170,8 @@ def _whole(sums: LayerSums) -> list[Feature]:
     mean, width = _shower_moments(sums, e_dep)
     cut = {axis for layer in sums.geometry.layers for axis in lateral_axes(layer.grid)}
     for name, label, values in (
-        ("shower_mean", "shower's centre", mean),
-        ("shower_width", "shower's width", width),
+        ("shower_mean", "whole shower's centre", mean),
+        ("shower_width", "whole shower's width", width),
     ):
         found += [
             Feature(
@@ -179,7 +179,8 @@ def _whole(sums: LayerSums) -> list[Feature]:
                 label=f"{label} in {axis}",
                 unit="mm",
                 values=values[:, number],
-                group="shape",
+                # Layers that are right one by one make a shower of the wrong width if they do not belong together.
+                group="correlations between layers",
             )
             for number, axis in enumerate("xyr")
             if axis in cut

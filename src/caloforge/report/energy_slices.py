@@ -108,6 +108,7 @@ def _compare(one: Feature, two: Feature, mine: np.ndarray, theirs: np.ndarray) -
         "name": two.name,
         "label": two.label,
         "unit": two.unit,
+        "group": two.group,
         "generated": Moments.of(values),
         "reference": Moments.of(own),
         "histograms": bins,
