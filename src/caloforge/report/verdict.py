@@ -4,6 +4,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from caloforge.evaluation.same_physics import physics_difference
+from caloforge.io.physics import Physics
 from caloforge.report.formatting import auc, sig
 from caloforge.report.naming import reference_name
 
@@ -63,6 +65,8 @@ def verdict(report: Mapping[str, Any]) -> dict[str, Any]:
         headline = f"{headline.removesuffix('.')}; {'but' if praised else 'and'} {' and '.join(alarms)}."
     elif strongest is not None and praised and len(failing) > len(rows) / 2:
         headline = f"{headline.removesuffix('.')}; but most features differ."
+    if words := _of_physics(report, headline):
+        headline = f"{headline.removesuffix('.')}; {words}."
     sentences.append(_of_features(failing, len(rows)))
     return {
         "headline": headline,
@@ -84,6 +88,16 @@ def _alarms(report: Mapping[str, Any]) -> list[str]:
     distances = (report.get("neighbours") or {}).get("distances") or {}
     words = {"memorising": "many are near copies of reference showers", "collapsed": "they repeat themselves"}
     return [text for key, text in words.items() if distances.get(key)]
+
+
+def _of_physics(report: Mapping[str, Any], headline: str) -> str | None:
+    """That the samples have different physics, where it can explain what the headline says."""
+    samples = report["samples"]
+    if "generated" not in samples or "not distinguishable" in headline or headline.startswith("Too few"):
+        return None
+    mine, theirs = (Physics.of(samples[role]["provenance"]) for role in ("generated", "reference"))
+    found = physics_difference(mine, theirs)
+    return f"but {found.clause}" if found is not None and found.matters else None
 
 
 def neighbour_words(report: Mapping[str, Any]) -> str | None:
