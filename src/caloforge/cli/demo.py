@@ -53,13 +53,12 @@ def demo(
     showers_file, *figures = _claim(output)
 
     low, high = (f"{e / GeV:.4g}" for e in e_inc_range)
-    physics = Physics.of(geant4.provenance)
     console.print(
         f"Generating {n_showers:,} showers of {low} to {high} GeV with {model}, to compare with "
-        f"{len(geant4)} of Geant4 ({name}: {physics.describe()}) ...",
+        f"{len(geant4)} of Geant4 ({name}: {Physics.of(geant4.provenance).describe()}) ...",
         markup=False,
     )
-    if difference := physics_difference(Physics.of(generator.header.provenance), physics):
+    if difference := physics_difference(generator.header.provenance, geant4.provenance):
         console.print(difference.message, markup=False)
     showers, seconds = _generate(generator, n_showers, e_inc_range, seed=seed)
     io.write(showers, showers_file, overwrite=True)

@@ -76,7 +76,6 @@ def _difference(path: Path, provenance: dict[str, Any], other: Path) -> str | No
     """How the physics differs from that of another file or of weights, in one line."""
     from caloforge import io
     from caloforge.evaluation.same_physics import physics_difference
-    from caloforge.io.physics import Physics
 
     if (weights := _weights(other)) is not None:
         from caloforge.models.checkpoint import read_header
@@ -84,8 +83,9 @@ def _difference(path: Path, provenance: dict[str, Any], other: Path) -> str | No
         theirs = read_header(weights).provenance
     else:
         theirs = io.read(other, stop=0).provenance
-    names = {"name": f"the showers of {path}", "other_name": f"those of {other}"}
-    found = physics_difference(Physics.of(provenance), Physics.of(theirs), **names)
+    found = physics_difference(
+        provenance, theirs, name=f"the showers of {path}", other_name=f"those of {other}"
+    )
     return None if found is None else found.message
 
 

@@ -45,7 +45,7 @@ def models(
         console.print("\nNo weights come with this build.")
         return
     console.print("\nWeights in the package: caloforge generate NAME")
-    table = Table(box=SIMPLE, padding=(0, 1, 0, 0))
+    table = Table(box=SIMPLE, padding=0)
     for column in ("name", "physics"):
         table.add_column(column, no_wrap=True)
     for column in ("GeV", *_TESTS.values()):

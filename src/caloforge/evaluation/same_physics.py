@@ -5,8 +5,9 @@ Geant4 with another physics list, production cut or angle makes other showers, a
 
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, final
+from typing import Any, Final, final
 
 from caloforge.io.physics import EM_ONLY, Physics
 
@@ -35,8 +36,8 @@ class PhysicsDifference:
 
 
 def physics_difference(
-    first: Physics,
-    second: Physics,
+    first_provenance: Mapping[str, Any],
+    second_provenance: Mapping[str, Any],
     *,
     name: str = "the generated showers",
     other_name: str = "the reference showers",
@@ -44,17 +45,18 @@ def physics_difference(
     """What is known of both samples and differs; ``None`` if nothing is.
 
     Args:
-        first: Of the sample in question.
-        second: Of the one it is compared with.
+        first_provenance: Of the sample in question, or of the weights that would make it.
+        second_provenance: Of the one it is compared with.
         name: What the first are called.
         other_name: What the second are called.
 
     Example:
-        >>> learned = Physics(particle="e+", physics_list="em", cut=0.7, learned=True)
-        >>> physics_difference(learned, Physics(particle="e+", physics_list="FTFP_BERT")).names
+        >>> learned = {"particle": "e+", "physics": {"list": "em", "cut_mm": 0.7}}
+        >>> physics_difference(learned, {"particle": "e+", "physics": "FTFP_BERT"}).names
         ('physics list',)
-        >>> physics_difference(learned, Physics(particle="e+"))
+        >>> physics_difference(learned, {"particle": "e+"})
     """
+    first, second = Physics.of(first_provenance), Physics.of(second_provenance)
     mine, theirs = first.words(), second.words()
     names = tuple(key for key in mine if key in theirs and _differ(key, first, second))
     if not names:

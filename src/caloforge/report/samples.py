@@ -260,9 +260,8 @@ def check_pair(first: Sample, second: Sample, *, allow_shared: bool = False) -> 
     if first.e_inc_range is None:  # once cut to the common range there is nothing more to cut
         _check_ranges(first, second)
     notes = check_independent(first, second, allow_shared=allow_shared)
-    physics = (Physics.of(sample.provenance) for sample in (first, second))
-    names = {"name": f"the {first.role} showers", "other_name": f"the {second.role} showers"}
-    if (found := physics_difference(*physics, **names)) is not None:
+    mine, theirs = (f"the {sample.role} showers" for sample in (first, second))
+    if found := physics_difference(first.provenance, second.provenance, name=mine, other_name=theirs):
         notes.append(found.message)
     notes += [note for sample in (first, second) if (note := _check_empty(sample))]
     if len(first) != len(second):

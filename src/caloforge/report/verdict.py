@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from caloforge.evaluation.same_physics import physics_difference
-from caloforge.io.physics import Physics
 from caloforge.report.formatting import auc, sig
 from caloforge.report.naming import reference_name
 
@@ -95,8 +94,7 @@ def _of_physics(report: Mapping[str, Any], headline: str) -> str | None:
     samples = report["samples"]
     if "generated" not in samples or "not distinguishable" in headline or headline.startswith("Too few"):
         return None
-    mine, theirs = (Physics.of(samples[role]["provenance"]) for role in ("generated", "reference"))
-    found = physics_difference(mine, theirs)
+    found = physics_difference(*(samples[role]["provenance"] for role in ("generated", "reference")))
     return f"but {found.clause}" if found is not None and found.matters else None
 
 
