@@ -82,7 +82,10 @@ def test_what_to_do():
     several = MADE | {"physics": "FTFP_BERT", "production_cut_mm": 0.1, "geant4": "11.3.0"}
     pairs = {
         (0, "--angle 20 --spread 5, or train"): (learned(angle), MADE),
-        (1, "--physics em --cut 0.7 to come nearer, or train on showers made like it."): (learned(MADE), several),
+        (1, "--physics em --cut 0.7 to come nearer, or train on showers made like it."): (
+            learned(MADE),
+            several,
+        ),
         (2, "Train on showers made like the reference."): (learned(MADE), MADE | {"geant4": "11.3.0"}),
         (3, "Simulate both alike."): (MADE, several),
         (4, "Compare with showers of the physics it learned."): (MADE, learned(several)),
@@ -111,4 +114,6 @@ def test_equal_in_other_words():
 def test_names_of_the_samples():
     other = MADE | {"physics": "QBBC"}
     found = physics_difference(MADE, other, name="the showers of a.h5", other_name="those of b.h5")
-    assert found.message.startswith("The showers of a.h5 were made with em; those of b.h5 were made with QBBC: ")
+    assert found.message.startswith(
+        "The showers of a.h5 were made with em; those of b.h5 were made with QBBC: "
+    )
