@@ -91,6 +91,8 @@ def test_showers_of_weights_that_do_not_know_are_a_model_s_all_the_same():
         ("11.4", "11.4"),
         ("Geant4 10.7.p02", "10.7.2"),
         ("v11.2.1", "11.2.1"),
+        ("4.10.07.p02", "10.7.2"),
+        ("geant4-pybind 0.1.3", None),
     ],
 )
 def test_versions(text, version):

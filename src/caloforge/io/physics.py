@@ -21,10 +21,10 @@ REDUCED: Final = "reduced tables"
 EM_ONLY: Final = "em"
 """Name of ``G4EmStandardPhysics`` alone: no photonuclear reactions, and no hadrons."""
 
-_GEANT4: Final = re.compile(
-    r"geant4-(\d+)-(\d+)(?:-patch-(\d+))?|(?<![\d.])(\d+)\.(\d+)(?:\.p?(\d+))?", re.IGNORECASE
-)
-_LIST: Final = re.compile(r"\b(?:FTFP?|QGSP?|QBBC|Shielding|LBE|NuBeam)\w*")
+_TAG: Final = re.compile(r"geant4-(\d+)-(\d+)(?:-patch-(\d+))?", re.IGNORECASE)
+_NUMBER: Final = re.compile(r"(?<![\d.])(?:4\.(?=\d+\.))?([1-9]\d*)\.(\d+)(?:\.p?(\d+))?")
+"""The "4." that some write first is part of the name."""
+_LIST: Final = re.compile(r"\b(?:FTFP?|QGSP?|QBBC)(?:_\w+)?\b")
 _LONGEST: Final = 40
 """Characters of a name; anything longer is a description, which cannot be compared."""
 
@@ -138,12 +138,12 @@ def _list_name(value: Any) -> str | None:
 
 def _version(value: Any) -> str | None:
     """``"11.4.1"`` from ``"geant4-11-04-patch-01 [MT]"`` or ``"11.4.1 (geant4-pybind 0.1.3)"``."""
-    match = _GEANT4.search(value) if isinstance(value, str) else None
-    if match is None:
+    if not isinstance(value, str):
         return None
-    if match[1]:  # a tag without a patch is the release itself
-        return f"{int(match[1])}.{int(match[2])}.{int(match[3] or 0)}"
-    return ".".join(str(int(part)) for part in match.groups()[3:] if part)
+    if tag := _TAG.search(value):  # without a patch it is the release itself
+        return ".".join(str(int(part or 0)) for part in tag.groups())
+    number = _NUMBER.search(value)
+    return None if number is None else ".".join(str(int(part)) for part in number.groups() if part)
 
 
 def _data(value: Any) -> str | None:
