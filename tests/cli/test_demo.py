@@ -17,13 +17,13 @@ from support.toys import cartesian, geometry_of, toy_showers
 FILES = {"showers.h5", "comparison.png", "average_showers.png"}
 
 
-def save_tiny(path, geometry: Geometry, showers, particle: object = "pi+") -> None:
+def save_tiny(path, geometry: Geometry, showers, particle: object = "pi+", **provenance) -> None:
     small = {"blocks": 1, "hidden": 8, "depth": 1, "standardize": True}
     model = build_model("caloflow", {"energies": small, "shape": small}, geometry)
     model.fit_range(showers)
     for stage in model.stages.values():
         stage.fit(showers, seed=1)
-    save_model(model, path, family="caloflow", provenance={"particle": particle})
+    save_model(model, path, family="caloflow", provenance={"particle": particle, **provenance})
 
 
 @pytest.fixture(scope="module")
@@ -118,3 +118,15 @@ def test_refusals(weights, tmp_path):
 def test_shipped_weights(tmp_path):
     done = run("-o", tmp_path, "-n", 20)
     assert done.exit_code == 0, done.output
+
+
+def test_physics(tmp_path):
+    """What the reference is made with, and a line where the model learned something else."""
+    weights = {"alike": {"list": "FTFP_BERT", "cut_mm": 0.7}, "other": {"list": "QBBC", "cut_mm": 0.7}}
+    for name, physics in weights.items():
+        path = tmp_path / f"{name}.safetensors"
+        save_tiny(path, get_geometry("calogan"), reference_sample("piplus"), physics=physics)
+        output = run("-o", tmp_path / name, "-n", 5, "--model", path).output
+        assert "400 of Geant4 (piplus: FTFP_BERT, cut 0.7 mm, Geant4 11.4.1, reduced tables" in output
+        line = "The generated showers learned QBBC; the reference showers were made with FTFP_BERT: "
+        assert (line in output) == (name == "other")

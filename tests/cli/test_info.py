@@ -13,6 +13,8 @@ from caloforge import Showers
 from caloforge.cli.main import app
 from caloforge.geometry import get_geometry
 from caloforge.io import write
+from caloforge.models.zoo import find_weights
+from support.tiny_runs import command_line
 
 
 @pytest.fixture
@@ -93,3 +95,47 @@ def test_a_wrong_unit_is_a_warning_of_one_line(path):
     assert done.returncode == 0
     assert done.stderr.startswith("warning: ")
     assert done.stderr.count("\n") == 1
+
+
+def test_physics_of_a_file(path, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "120")
+    assert "physics" in command_line(["info", path], capsys, monkeypatch)[1]
+    with h5py.File(path, "r+") as f:
+        f.attrs["physics"], f.attrs["particle"] = "FTFP_BERT", "e+"
+    code, out, _ = command_line(["info", path, "--reference", "groupwise-eplus"], capsys, monkeypatch)
+    assert code == 0
+    assert "FTFP_BERT, cut, Geant4 version, data and incidence unknown" in out
+    assert f"showers of {path} were made with FTFP_BERT; those of groupwise-eplus learned em: " in out
+
+
+def test_weights_beside_a_file_of_showers(path, tmp_path, capsys, monkeypatch):
+    """Before anything is generated: would that reference do?"""
+    monkeypatch.setenv("COLUMNS", "120")
+    code, out, _ = command_line(["info", "groupwise-eplus", "--reference", path], capsys, monkeypatch)
+    assert code == 0
+    assert "em, cut 0.7 mm, Geant4 11.4.1, reduced tables, perpendicular centred" in out
+    assert "digests of showers" in out, "not the digests themselves"
+    assert f"Nothing is known that differs between the physics of groupwise-eplus and of {path}." in out
+    with h5py.File(path, "r+") as f:
+        f.attrs["physics"] = "FTFP_BERT"
+    command = ["info", find_weights("groupwise-eplus"), "--reference", path, "--json"]
+    code, out, _ = command_line(command, capsys, monkeypatch)
+    assert code == 0
+    found = json.loads(out)
+    assert found["family"] == "groupwise"
+    assert found["physics"]["list"] == "em"
+    assert "--physics em" in found["physics_difference"]
+
+
+@pytest.mark.parametrize("wrong", ["folder", "damaged", "geometry", "reference"])
+def test_weights_that_are_none(tmp_path, path, capsys, monkeypatch, wrong):
+    (tmp_path / "w.safetensors").write_bytes(b"no")
+    args = {
+        "folder": [tmp_path],
+        "damaged": [tmp_path / "w.safetensors"],
+        "geometry": ["groupwise-eplus", "--geometry", "calogan"],
+        "reference": [path, "--reference", tmp_path / "missing.h5"],
+    }[wrong]
+    code, out, err = command_line(["info", *args], capsys, monkeypatch)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert err.startswith("error: ")

@@ -25,3 +25,16 @@ def test_models(capsys, monkeypatch):
     assert code == 0
     for name in (*recipe_names(), *shipped_weights()):
         assert name in out
+
+
+def test_physics_of_the_weights(capsys, monkeypatch):
+    """In the list, which fits a terminal of 80 columns, and in full for each."""
+    monkeypatch.setattr("caloforge.recipes.recipe_facts", dict)  # builds the paper's networks
+    monkeypatch.setenv("COLUMNS", "80")
+    code, out, _ = command_line(["models"], capsys, monkeypatch)
+    assert code == 0
+    rows = {line.split()[0]: line for line in out.splitlines() if line.split()}
+    assert shipped_weights()
+    for name in shipped_weights():
+        assert rows[name].split()[1] == ("FTFP_BERT" if name.endswith("piplus") else "em")
+        assert "…" not in rows[name]

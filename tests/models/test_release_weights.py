@@ -2,13 +2,15 @@
 
 import importlib.util
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from safetensors.torch import load_file
 
+from caloforge.geometry import Incidence
 from caloforge.models.checkpoint import read_header, weights_id
-from support.tiny_runs import train_tiny
+from support.tiny_runs import tiny_showers, train_tiny
 
 FIGURES = {
     "reference": {"name": "geant4.h5", "start": 7500, "n_showers": 2000},
@@ -66,3 +68,33 @@ def test_pack_and_describe(tool, tmp_path):
         tool.describe("tiny", report)
         assert read_header(path).provenance["fidelity"] == FIGURES
         assert weights_id(load_file(path)) == read_header(path).provenance["weights_id"] == packed
+
+
+def test_physics(tool, tmp_path):
+    """What the training showers said, and what only people know; the numbers stay as they are."""
+    said = {"geant4": "11.4.1", "physics": "QBBC", "cut_mm": 0.7}
+    showers = replace(tiny_showers(), provenance={"attributes": said})
+    train_tiny(tmp_path / "run", "training.energies.epochs=1", "training.shape.epochs=1", showers=showers)
+    tool.pack(tmp_path / "run", "tiny")
+    path = tmp_path / "tiny.safetensors"
+    before, header = load_file(path), read_header(path)
+    with pytest.raises(SystemExit, match="not 'oblique'"):
+        tool.physics("tiny", "oblique")
+    assert read_header(path) == header
+    for options in ([], ["perpendicular"], ["perpendicular"]):
+        tool.physics("tiny", *options)
+        known = read_header(path)
+        incidence = Incidence().to_dict() if options else None
+        table = {"list": "QBBC", "cut_mm": 0.7, "geant4": "11.4.1", "data": None, "incidence": incidence}
+        assert known.provenance == header.provenance | {"physics": table}
+        assert replace(known, provenance=header.provenance) == header
+        assert weights_id(load_file(path)) == weights_id(before)
+
+
+def test_an_incidence_that_is_known_is_not_overruled(tool, tmp_path):
+    oblique = {"incidence": Incidence(angle=20.0).to_dict()}
+    showers = replace(tiny_showers(), provenance=oblique)
+    train_tiny(tmp_path / "run", "training.energies.epochs=1", "training.shape.epochs=1", showers=showers)
+    tool.pack(tmp_path / "run", "tiny")
+    with pytest.raises(SystemExit, match=r"knows of another incidence.*angle=20"):
+        tool.physics("tiny", "perpendicular")

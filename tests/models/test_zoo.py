@@ -52,3 +52,17 @@ def test_shipped_weights_load(name):
     low, high = model.e_inc_range.tolist()
     assert 0 < low < high
     assert weights_facts()[name]["fidelity"]
+
+
+@pytest.mark.skipif(not shipped_weights(), reason="no weights")
+def test_shipped_weights_know_the_physics_that_they_learned():
+    """``docs/weights.md`` says so of the showers; generated ones and ``caloforge models`` repeat it."""
+    for name, facts in weights_facts().items():
+        aim = {"angle": 0.0, "azimuth": 0.0, "x": 0.0, "y": 0.0, "spread": 0.0}
+        assert facts["physics"] == {
+            "list": "FTFP_BERT" if name.endswith("piplus") else "em",
+            "cut_mm": 0.7,
+            "geant4": "11.4.1",
+            "data": "reduced tables",
+            "incidence": aim,
+        }

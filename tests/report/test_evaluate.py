@@ -23,7 +23,7 @@ from caloforge.geometry import get_geometry
 from caloforge.report import EvaluationSettings, evaluate, load_report
 from caloforge.report.energy_slices import energy_slices
 from caloforge.report.samples import open_sample
-from report.conftest import QUICK, geant4_halves
+from report.conftest import QUICK, _canned_test, geant4_halves
 from support.toys import cartesian, geometry_of, toy_showers
 
 
@@ -332,3 +332,42 @@ def test_many_layers(tmp_path):
     assert "separation_by_layer" in plots
     assert "widths" not in plots
     assert len(plots) < 16
+
+
+LEARNED_EM = {"generator": "caloforge", "particle": "e+", "physics": {"list": "em", "cut_mm": 0.7}}
+MADE = {"generator": "geant4", "geant4": "11.4.1", "particle": "e+", "production_cut_mm": 0.7}
+
+
+@pytest.mark.filterwarnings("ignore::caloforge.errors.LeakageWarning")
+@pytest.mark.parametrize("physics", ["em", "FTFP_BERT", None])
+def test_reference_of_other_physics(physics, tmp_path, quick, monkeypatch):
+    """A note, and in the first sentence if something is found that it could explain; the unknown is not accused."""
+
+    def told_apart(self, name, on_part):
+        test = _canned_test(self, name, on_part)
+        test["result"] |= {"auc": 0.9}
+        return test
+
+    generated = replace(showers(), provenance=LEARNED_EM)
+    reference = replace(showers(seed=1), provenance=MADE | ({"physics": physics} if physics else {}))
+    equal = evaluate(generated, reference, tmp_path / "equal", settings=QUICK)
+    monkeypatch.setattr("caloforge.report.classifier_tests.ClassifierTests.run", told_apart)
+    apart = evaluate(generated, reference, tmp_path / "apart", settings=QUICK)
+    clause = "; but they learned em and the reference showers were made with FTFP_BERT."
+    for report in (equal, apart):
+        notes = [note for note in report["notes"] if "learned em; " in note]
+        assert len(notes) == (physics == "FTFP_BERT")
+        assert report["samples"]["generated"]["physics"].startswith("em, cut 0.7 mm, ")
+        assert report["samples"]["reference"]["physics"].startswith(f"{physics or 'cut 0.7 mm'}, ")
+    assert apart["verdict"]["headline"].endswith(clause) == (physics == "FTFP_BERT")
+    assert "learned" not in equal["verdict"]["headline"]
+
+
+@pytest.mark.filterwarnings("ignore::caloforge.errors.LeakageWarning")
+def test_a_second_reference_of_other_physics(tmp_path, quick):
+    parts = [replace(showers(seed=k), provenance=MADE | {"physics": "em"}) for k in range(2)]
+    second = replace(showers(seed=2), provenance=MADE | {"physics": "QBBC"})
+    report = evaluate(*parts, tmp_path / "r", settings=QUICK, second_reference=second)
+    (note,) = [note for note in report["notes"] if "QBBC" in note]
+    assert note.startswith("The second reference showers were made with QBBC; the reference showers were")
+    assert report["samples"]["second_reference"]["physics"].startswith("QBBC, ")

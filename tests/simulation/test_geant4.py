@@ -8,6 +8,7 @@ import pytest
 
 import caloforge
 from caloforge.energies import DiscreteEnergies, Spectrum
+from caloforge.evaluation import physics_difference
 from caloforge.geometry import (
     Box,
     CartesianGrid,
@@ -22,6 +23,7 @@ from caloforge.geometry import (
     Stack,
     get_geometry,
 )
+from caloforge.io.physics import Physics
 from caloforge.production import run_job
 from caloforge.simulation import SimulationJob
 from support.geant4 import needs_geant4
@@ -242,3 +244,26 @@ def test_pions_and_muons_that_only_pass_leave_what_minimum_ionising_particles_do
     )
     # 2 GeV is above the minimum (relativistic rise 10 to 25 %), and some delta rays leave.
     assert 1.0 < muons.e_dep.mean() / expected < 1.35
+
+
+@needs_geant4
+def test_samples_of_other_physics_are_known_by_what_simulate_wrote(tmp_path):
+    """Whole files: list, cut and angle are named, one of the same settings and another seed is not."""
+    geometry = calorimeter(CartesianGrid(x_edges=(-50.0, 0.0, 50.0), y_edges=(-50.0, 0.0, 50.0)))
+    made = {
+        "em": {"physics": "em"},
+        "again": {"physics": "em", "seed": 4},
+        "list": {},
+        "cut": {"physics": "em", "production_cut": 0.1},
+        "incidence": {"physics": "em", "incidence": Incidence(angle=20.0)},
+    }
+    for name, options in made.items():
+        simulate(tmp_path, geometry, name=name, **options)
+    files = {name: caloforge.read(tmp_path / f"{name}.h5", geometry=geometry).provenance for name in made}
+    words = {"list": "physics list", "cut": "cut", "incidence": "incidence"}
+    for name, provenance in files.items():
+        found = physics_difference(files["em"], provenance)
+        assert (found and found.names) == ((words[name],) if name in words else None)
+    described = Physics.of(files["list"]).describe()
+    assert described.startswith("FTFP_BERT, cut 0.7 mm, Geant4 11.4.1, ")
+    assert described.endswith(", perpendicular centred")

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -194,3 +195,21 @@ def test_a_student_is_not_trained_on_showers_alone(tmp_path):
         with pytest.raises(ConfigError, match="caloforge distill"):
             train_tiny(tmp_path / "s", setting)
     assert not (tmp_path / "s").exists()
+
+
+SHORT_TEACHER = ("training.energies.epochs=1", *SHORT)
+
+
+@pytest.mark.parametrize("taught", ["em", None])
+def test_a_student_has_the_physics_of_its_teacher(tmp_path, taught):
+    """And that of its showers where the teacher's is unknown; generated showers say it."""
+    showers = [
+        replace(tiny_showers(), provenance={"physics": name} if name else {}) for name in (taught, "QBBC")
+    ]
+    train_tiny(tmp_path / "teacher", *SHORT_TEACHER, showers=showers[0])
+    distill_tiny(tmp_path / "student", tmp_path / "teacher", *SHORT, showers=showers[1])
+    for folder, name in (("teacher", taught), ("student", taught or "QBBC")):
+        model = load_model(tmp_path / folder)
+        known = model.header.provenance["physics"]
+        assert known == model.sample([5e4], seed=1).provenance["physics"]
+        assert (known and known["list"]) == name

@@ -41,8 +41,9 @@ def demo(
     from rich.console import Console
 
     from caloforge import io
-    from caloforge.evaluation import average_shower, compare
+    from caloforge.evaluation import average_shower, compare, physics_difference
     from caloforge.generation import load_model
+    from caloforge.io.physics import Physics
     from caloforge.plotting import plot_average_showers, plot_comparison
     from caloforge.units import GeV
 
@@ -54,9 +55,11 @@ def demo(
     low, high = (f"{e / GeV:.4g}" for e in e_inc_range)
     console.print(
         f"Generating {n_showers:,} showers of {low} to {high} GeV with {model}, to compare with "
-        f"{len(geant4)} of Geant4 ({name}) ...",
+        f"{len(geant4)} of Geant4 ({name}: {Physics.of(geant4.provenance).describe()}) ...",
         markup=False,
     )
+    if difference := physics_difference(generator.header.provenance, geant4.provenance):
+        console.print(difference.message, markup=False)
     showers, seconds = _generate(generator, n_showers, e_inc_range, seed=seed)
     io.write(showers, showers_file, overwrite=True)
     rows = compare(showers, geant4, n_bins=_N_BINS)

@@ -1,7 +1,7 @@
-"""``caloforge info``: what a file of showers holds."""
+"""``caloforge info``: what a file of showers holds, or where weights come from."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,37 +14,112 @@ __all__ = ["info"]
 
 
 def info(
-    file: Annotated[Path, typer.Argument(help="HDF5 file of showers.")],
+    file: Annotated[
+        Path, typer.Argument(help="HDF5 file of showers; or weights: a name, a file, the folder of a run.")
+    ],
     *,
     geometry: Annotated[
         str | None, typer.Option(help="Name in the catalogue, or a TOML or XML file; by default found out.")
+    ] = None,
+    reference: Annotated[
+        Path | None,
+        typer.Option(metavar="OTHER", help="Say also how the physics differs from that of these showers."),
     ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print JSON instead of tables; energies in MeV.")
     ] = False,
 ) -> None:
-    """Say what a file of showers holds: layout, geometry, energies, layers, provenance."""
+    """Say what a file of showers holds, or where weights come from: layout, geometry, energies, provenance."""
     import json
 
     from rich.console import Console
 
+    from caloforge.errors import ConfigError
     from caloforge.io import file_info
 
-    found = file_info(file, geometry)
+    if (weights := _weights(file)) is not None:
+        from caloforge.models.zoo import file_facts
+
+        if geometry is not None:
+            raise ConfigError(f"{file} are weights, which know their calorimeter; leave out --geometry.")
+        facts = provenance = file_facts(weights)
+        tables = [_weights_overview(str(file), facts), _provenance(_without(facts, _IN_OVERVIEW))]
+    else:
+        found = file_info(file, geometry)
+        facts, provenance = found.to_dict(), found.provenance
+        tables = [_overview(found), _layers(found)]
+        tables += [_provenance(found.provenance)] if found.provenance else []
+    if reference is not None:
+        facts |= {"physics_difference": (difference := _difference(file, provenance, reference))}
     if as_json:
-        typer.echo(json.dumps(found.to_dict(), indent=2))
+        typer.echo(json.dumps(facts, indent=2))
         return
     console = Console()
-    console.print(_overview(found))
-    console.print(_layers(found))
-    if found.provenance:
-        console.print(_provenance(found))
+    for table in tables:
+        console.print(table)
+    if reference is not None:
+        none = f"Nothing is known that differs between the physics of {file} and of {reference}."
+        console.print(difference or none, markup=False, highlight=False, soft_wrap=True)
+
+
+def _weights(path: Path) -> Path | None:
+    """The weights file that is meant, if it is one."""
+    if path.is_file() and path.suffix != ".safetensors":
+        return None
+    from caloforge.models.zoo import find_weights, shipped_weights  # loads torch, which showers do not need
+
+    is_meant = path.is_dir() or path.suffix == ".safetensors" or str(path) in shipped_weights()
+    return find_weights(path) if is_meant else None
+
+
+def _difference(path: Path, provenance: dict[str, Any], other: Path) -> str | None:
+    """How the physics differs from that of another file or of weights, in one line."""
+    from caloforge import io
+    from caloforge.evaluation.same_physics import physics_difference
+
+    if (weights := _weights(other)) is not None:
+        from caloforge.models.checkpoint import read_header
+
+        theirs = read_header(weights).provenance
+    else:
+        theirs = io.read(other, stop=0).provenance
+    found = physics_difference(
+        provenance, theirs, name=f"the showers of {path}", other_name=f"those of {other}"
+    )
+    return None if found is None else found.message
+
+
+def _without(entries: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    return {name: value for name, value in entries.items() if name not in names}
+
+
+_IN_OVERVIEW = ("family", "geometry", "bytes", "file", "e_inc_range", "particle")
+
+
+def _weights_overview(name: str, facts: dict[str, Any]) -> "Table":
+    from rich.table import Table
+    from rich.text import Text
+
+    from caloforge.io.physics import Physics
+    from caloforge.units import GeV
+
+    table = Table(title=Text(name), show_header=False, title_justify="left")
+    rows = {
+        "model": f"{facts['family']} for {facts['geometry']} ({facts['bytes'] / 1e6:.1f} MB)",
+        "particle": str(facts.get("particle") or "unknown"),
+        "incident energy": "{:.4g} to {:.4g} GeV".format(*(e / GeV for e in facts["e_inc_range"])),
+        "physics learned": Physics.of(facts).describe(),
+    }
+    for row, value in rows.items():
+        table.add_row(row, Text(value))
+    return table
 
 
 def _overview(found: "FileInfo") -> "Table":
     from rich.table import Table
     from rich.text import Text
 
+    from caloforge.io.physics import Physics
     from caloforge.units import GeV
 
     table = Table(title=Text(str(found.path)), show_header=False, title_justify="left")
@@ -59,6 +134,8 @@ def _overview(found: "FileInfo") -> "Table":
         rows["incident energy"] = f"{low if low == high else f'{low} to {high}'} GeV, {found.spectrum}"
         values = ", ".join(f"{100 * p:g} %: {value:.4f}" for p, value in found.e_ratio_quantiles.items())
         rows["deposited / incident"] = values
+    physics = Physics.of(found.provenance)
+    rows["physics learned" if physics.learned else "physics"] = physics.describe()
     if found.left_out:
         rows["not read"] = ", ".join(found.left_out)
     for name, value in rows.items():
@@ -84,16 +161,16 @@ def _layers(found: "FileInfo") -> "Table":
     return table
 
 
-def _provenance(found: "FileInfo") -> "Table":
+def _provenance(known: dict[str, Any]) -> "Table":
     import json
 
     from rich.table import Table
     from rich.text import Text
 
     table = Table("provenance", "")
-    entries = {name: value for name, value in found.provenance.items() if name != "attributes"}
+    entries = _without(known, ("attributes",))
     # What a foreign file said of itself, units included, holds for that file, not for one converted from it.
-    entries |= {f"attribute {name}": value for name, value in found.provenance.get("attributes", {}).items()}
+    entries |= {f"attribute {name}": value for name, value in known.get("attributes", {}).items()}
     for name, value in entries.items():
         if isinstance(value, dict) and isinstance(value.get("spots"), list):
             value = {**value, "spots": f"{len(value['spots'])} digests of showers"}

@@ -18,6 +18,7 @@ def models(
     from rich.console import Console
     from rich.table import Table
 
+    from caloforge.io.physics import Physics
     from caloforge.models.zoo import weights_facts
     from caloforge.recipes import recipe_facts
     from caloforge.units import GeV
@@ -44,21 +45,25 @@ def models(
         console.print("\nNo weights come with this build.")
         return
     console.print("\nWeights in the package: caloforge generate NAME")
-    table = Table(box=SIMPLE, padding=(0, 1, 0, 0))
-    table.add_column("name", no_wrap=True)
-    for column in ("GeV", "MB", *_TESTS.values()):
+    table = Table(box=SIMPLE, padding=0)
+    for column in ("name", "physics"):
+        table.add_column(column, no_wrap=True)
+    for column in ("GeV", *_TESTS.values()):
         table.add_column(column, justify="right", no_wrap=True)
     for name, facts in weights.items():
-        energies = "{:.3g}-{:.4g}".format(*(e / GeV for e in facts["e_inc_range"]))
+        energies = "{:.2g}-{:.3g}".format(*(e / GeV for e in facts["e_inc_range"]))
         fidelity = facts.get("fidelity", {})
         measured = [_auc(fidelity, inputs) for inputs in _TESTS]
-        table.add_row(name, energies, f"{facts['bytes'] / 1e6:.1f}", *measured)
+        physics = Physics.of(facts).physics_list or "unknown"
+        table.add_row(name, physics, energies, *measured)
     console.print(table)
     console.print(_LEGEND, highlight=False)
 
 
 _TESTS = {"unnormalised": "voxels", "normalised": "normalised", "trees": "trees"}
 _LEGEND = (
+    "Physics list of the Geant4 showers they learned; compare with the same, e.g.\n"
+    "caloforge simulate --physics em. In full: caloforge info NAME.\n"
     "AUC of classifier tests on Geant4 showers the weights never saw; 0.5 is\n"
     "perfect. Voxels, and voxels over layer energy: CaloFlow's network. Trees:\n"
     "boosted, on all features. All figures: caloforge models --json."

@@ -41,6 +41,7 @@ from caloforge.evaluation.reference_samples import (
     reference_sample,
     sample_of_particle,
 )
+from caloforge.evaluation.same_physics import PhysicsDifference, physics_difference
 from caloforge.evaluation.sample import EnergySlice, SampleStatistics, sample_statistics, voxel_spectrum
 
 __all__ = [
@@ -56,6 +57,7 @@ __all__ = [
     "FeatureComparison",
     "LeakageReport",
     "Moments",
+    "PhysicsDifference",
     "Profile",
     "RegionDimension",
     "SampleStatistics",
@@ -77,6 +79,7 @@ __all__ = [
     "high_level_features",
     "l2lflows_feature_names",
     "l2lflows_features",
+    "physics_difference",
     "points_of_showers",
     "reference_edges",
     "reference_names",

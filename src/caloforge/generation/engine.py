@@ -22,6 +22,7 @@ from jaxtyping import Float
 from caloforge.devices import check_device, is_out_of_memory
 from caloforge.energies import EnergySource, GivenEnergies
 from caloforge.errors import CaloForgeWarning, EnergyRangeError, NonFiniteError, UnknownNameError
+from caloforge.io.physics import Physics
 from caloforge.models import ShowerModel, family_class
 from caloforge.models.checkpoint import CheckpointHeader, load_checkpoint
 from caloforge.models.zoo import find_weights
@@ -232,6 +233,7 @@ class ShowerGenerator:
             "weights": known.get("weights_id"),
             "particle": known.get("particle"),
             "trained_on": known.get("data"),
+            "physics": Physics.of(known).table(),
             "seed": seed,
             "block": self.block,
             "precision": self.precision,

@@ -4,12 +4,12 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 
 from caloforge.errors import CheckpointError, UnknownNameError
 from caloforge.models.checkpoint import read_header
 
-__all__ = ["BEST", "STATE", "find_weights", "shipped_weights", "weights_facts"]
+__all__ = ["BEST", "STATE", "file_facts", "find_weights", "shipped_weights", "weights_facts"]
 
 _FOLDER = Path(str(resources.files("caloforge"))) / "zoo"
 BEST, STATE = "best.safetensors", "state.safetensors"
@@ -68,18 +68,27 @@ def _refuse_showers(path: Path) -> None:
 
 def weights_facts() -> dict[str, dict[str, Any]]:
     """What the shipped weights say about themselves: provenance and measured fidelity, JSON types; energies in MeV."""
-    facts = {}
-    for name, path in shipped_weights().items():
-        header = read_header(path)
+    return {name: file_facts(path) for name, path in shipped_weights().items()}
+
+
+def file_facts(path: Path) -> dict[str, Any]:
+    """What one weights file says about itself, JSON types; energies in MeV.
+
+    Raises:
+        CheckpointError: The file is damaged, foreign, or of a newer format.
+    """
+    header = read_header(path)
+    try:
         with safe_open(path, framework="pt") as file:
             e_inc_range = file.get_tensor("e_inc_range").tolist()
-        facts[name] = {
-            "family": header.family,
-            "geometry": header.geometry.name,
-            "bytes": path.stat().st_size,
-            "file": str(path),
-            "version": header.version,
-            "e_inc_range": e_inc_range,
-            **header.provenance,
-        }
-    return facts
+    except SafetensorError as err:
+        raise CheckpointError(path, f"holds no range of energies ({err}).") from err
+    return {
+        "family": header.family,
+        "geometry": header.geometry.name,
+        "bytes": path.stat().st_size,
+        "file": str(path),
+        "version": header.version,
+        "e_inc_range": e_inc_range,
+        **header.provenance,
+    }

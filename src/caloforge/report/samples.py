@@ -20,8 +20,10 @@ from caloforge.errors import (
     ValueRangeError,
 )
 from caloforge.evaluation.challenge import challenge_threshold
+from caloforge.evaluation.same_physics import physics_difference
 from caloforge.geometry import Geometry
 from caloforge.io.digests import shower_digests
+from caloforge.io.physics import Physics
 from caloforge.io.source import check_range, open_source
 from caloforge.showers import Showers
 from caloforge.units import GeV, keV
@@ -165,6 +167,7 @@ class Sample:
             "n_empty": self.n_empty,
             "e_inc_range_MeV": [float(self.e_inc.min()), float(self.e_inc.max())],
             "fingerprint": self.fingerprint,
+            "physics": Physics.of(self.provenance).describe(),
             "provenance": self.provenance,
         }
 
@@ -257,6 +260,9 @@ def check_pair(first: Sample, second: Sample, *, allow_shared: bool = False) -> 
     if first.e_inc_range is None:  # once cut to the common range there is nothing more to cut
         _check_ranges(first, second)
     notes = check_independent(first, second, allow_shared=allow_shared)
+    mine, theirs = (f"the {sample.role} showers" for sample in (first, second))
+    if found := physics_difference(first.provenance, second.provenance, name=mine, other_name=theirs):
+        notes.append(found.message)
     notes += [note for sample in (first, second) if (note := _check_empty(sample))]
     if len(first) != len(second):
         notes.append(

@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from caloforge.evaluation.same_physics import physics_difference
 from caloforge.report.feature_groups import ranked_groups
 from caloforge.report.formatting import auc, sig
 from caloforge.report.naming import reference_name
@@ -64,6 +65,8 @@ def verdict(report: Mapping[str, Any]) -> dict[str, Any]:
         headline = f"{headline.removesuffix('.')}; {'but' if praised else 'and'} {' and '.join(alarms)}."
     elif strongest is not None and praised and len(failing) > len(rows) / 2:
         headline = f"{headline.removesuffix('.')}; but most features differ."
+    if words := _of_physics(report, headline):
+        headline = f"{headline.removesuffix('.')}; {words}."
     groups = ranked_groups(report, name)
     sentences += _of_groups(groups)
     sentences.append(_of_features(failing, len(rows)))
@@ -112,6 +115,15 @@ def _alarms(report: Mapping[str, Any]) -> list[str]:
     distances = (report.get("neighbours") or {}).get("distances") or {}
     words = {"memorising": "many are near copies of reference showers", "collapsed": "they repeat themselves"}
     return [text for key, text in words.items() if distances.get(key)]
+
+
+def _of_physics(report: Mapping[str, Any], headline: str) -> str | None:
+    """That the samples have different physics, where it can explain what the headline says."""
+    samples = report["samples"]
+    if "generated" not in samples or "not distinguishable" in headline or headline.startswith("Too few"):
+        return None
+    found = physics_difference(*(samples[role]["provenance"] for role in ("generated", "reference")))
+    return f"but {found.clause}" if found is not None and found.matters else None
 
 
 def neighbour_words(report: Mapping[str, Any]) -> str | None:

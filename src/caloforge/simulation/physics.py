@@ -3,6 +3,7 @@
 from typing import Any, Final
 
 from caloforge.errors import ConfigError, UnknownNameError
+from caloforge.io.physics import EM_ONLY
 
 __all__ = ["PHYSICS_LISTS", "build_physics", "check_physics"]
 
@@ -18,9 +19,6 @@ _HADRONIC: Final = (
     "QGSP_BIC",
     "QGSP_FTFP_BERT",
 )
-EM_ONLY: Final = "em"
-"""``G4EmStandardPhysics`` alone: no photonuclear reactions, and no hadrons."""
-
 PHYSICS_LISTS: Final = (EM_ONLY, *_HADRONIC)
 """Geant4's reference lists that need no data beyond those this package looks for, and :data:`EM_ONLY`."""
 

@@ -22,6 +22,7 @@ from caloforge.errors import (
 from caloforge.files import atomic_path, explain_os_error
 from caloforge.geometry import Geometry, get_geometry
 from caloforge.io.digests import sample_fingerprint, spot_digests
+from caloforge.io.physics import Physics
 from caloforge.models import ShowerModel, Stage, build_model, family_class
 from caloforge.seeding import derive_seed
 from caloforge.showers import Showers
@@ -234,12 +235,20 @@ def _provenance(
         "config": config.to_dict(),
         "data": seen if teacher is None else teacher.seen_with(seen),
         "particle": data.particle,
+        "physics": _learned_physics(showers, teacher).table(),
         "source": showers.provenance,
         "validation": config.validation,
         "seed": config.seed,
         "caloforge": __version__,
         "torch": torch.__version__,
     }
+
+
+def _learned_physics(showers: Showers, teacher: Teacher | None) -> Physics:
+    """Of the showers; a student takes on its teacher's, whatever showers it is shown."""
+    own = Physics.of(showers.provenance)
+    taught = own if teacher is None else Physics.of(teacher.provenance)
+    return taught if taught.known else own
 
 
 def check_folder(folder: Path, *, resume: bool) -> None:
