@@ -42,6 +42,8 @@ def flat(result):
     """Every number of a result, in order."""
     if dataclasses.is_dataclass(result) and not hasattr(result, "n_voxels"):
         return [n for f in dataclasses.fields(result) for n in flat(getattr(result, f.name))]
+    if isinstance(result, dict):
+        return flat(tuple(result.values()))
     if isinstance(result, tuple):
         return [n for item in result for n in flat(item)]
     return [np.asarray(result)] if isinstance(result, np.ndarray | int | float) else []

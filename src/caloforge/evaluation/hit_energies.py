@@ -54,7 +54,7 @@ def _half_decades(hits: Hits) -> Iterator[ZoneFeature]:
     decade = np.clip(step, 0, n_bins - 1).astype(np.int64)
     n_cells = hits.n_showers * len(hits.zones)
     counts = np.bincount(hits.cell * n_bins + decade, minlength=n_cells * n_bins)
-    counts = counts.reshape(hits.n_showers, -1, n_bins).astype(np.float64)
+    counts = counts.reshape(hits.n_showers, len(hits.zones), n_bins).astype(np.float64)
     for k in range(n_bins):
         low, high = (_energy(hits.threshold * 10 ** (j / 2)) for j in (k, k + 1))
         between = f"from {low} to {high}" if k < n_bins - 1 else f"above {low}"
@@ -71,7 +71,7 @@ def _energy(value: float) -> str:
 def _least(hits: Hits) -> Float[np.ndarray, "n Z"]:
     least = np.full(hits.n_showers * len(hits.zones), np.inf)
     np.minimum.at(least, hits.cell, hits.log)
-    return np.where(np.isfinite(least), least, 0.0).reshape(hits.n_showers, -1)
+    return np.where(np.isfinite(least), least, 0.0).reshape(hits.n_showers, len(hits.zones))
 
 
 def _brightest(hits: Hits) -> Iterator[ZoneFeature]:

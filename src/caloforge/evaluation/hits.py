@@ -60,7 +60,7 @@ class Hits:
         """
         cell = self.cell if of is None else self.cell[of]
         found = np.bincount(cell, values, minlength=self.n_showers * len(self.zones))
-        return found.reshape(self.n_showers, -1).astype(np.float64)
+        return found.reshape(self.n_showers, len(self.zones)).astype(np.float64)
 
     @functools.cached_property
     def number(self) -> Int[np.ndarray, "n V+1"]:

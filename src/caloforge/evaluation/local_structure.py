@@ -57,7 +57,7 @@ def _clusters(hits: Hits) -> tuple[Float[np.ndarray, "n Z"], Float[np.ndarray, "
     member[label] = np.arange(len(hits))  # any hit of a cluster tells shower and zone
     largest = np.zeros(hits.n_showers * len(hits.zones))
     np.maximum.at(largest, hits.cell[member], size)
-    return hits.total(of=member), largest.reshape(hits.n_showers, -1)
+    return hits.total(of=member), largest.reshape(hits.n_showers, len(hits.zones))
 
 
 def _along(
