@@ -28,7 +28,8 @@ _ALARM: Final = 1e-3
 _SURE: Final = 2 * special.ndtr(-5.0)
 """The same for five sigma, which a defect must reach to be called visible."""
 _FEW: Final = 30
-"""Hits of a voxel in each sample, for means and a regression to make sense; of a share, those that it is worth."""
+"""Of each sample: showers, for rates of hits; hits of a voxel, for their energy; as many equal shares must a share be
+worth. With fewer a regression and its errors make no sense."""
 _RARE: Final = 0.05
 """Share of showers with (or without) a hit below which the numbers are compared as binomial ones."""
 _DOMINANT: Final = 0.3
@@ -285,14 +286,16 @@ def _hit_pulls(one: _Sample, other: _Sample) -> Float[np.ndarray, " V"]:
         plain = np.divide(one.n, n, out=np.full(len(n), 0.5), where=n > 0)
         chance = np.where((chance > 0.01 * plain) & (chance < 1 - 0.01 * (1 - plain)), chance, plain)
         pulls = np.where(rare, _binomial_pull(mine, few, chance), pulls)
-    return np.where((hits > 0) & (hits < n), pulls, np.nan)
+    known = (hits > 0) & (hits < n) & (np.minimum(one.n, other.n) >= _FEW)
+    return np.where(known, pulls, np.nan)
 
 
 def _binomial_pull(
     x: Float[np.ndarray, " V"], n: Float[np.ndarray, " V"], chance: Float[np.ndarray, " V"]
 ) -> Float[np.ndarray, " V"]:
     """The normal deviate as rare as x of n."""
-    below, above = special.bdtr(x, n, chance), special.bdtrc(x - 1, n, chance)
+    trials = n.astype(np.int64)
+    below, above = special.bdtr(x, trials, chance), special.bdtrc(x - 1, trials, chance)
     above = np.where(x < 1, 1.0, above)
     tail = np.clip(np.minimum(below, above), 1e-300, 0.5)
     return np.where(x > n * chance, -1.0, 1.0) * special.ndtri(tail)
@@ -381,6 +384,5 @@ def voxel_place(geometry: Geometry, voxel: int) -> str:
         if grid.n_alpha > 1:
             degrees = math.degrees(grid.polar_centres()[0][first * grid.shape[1]])
             where = f"alpha = {degrees:.0f}°, {where}"
-        where = f"alpha bin {first}, r bin {second}; {where}"
         return f"voxel {first, second} of layer {geometry.layers[layer].name} ({where})"
     return f"voxel {first, second} of layer {geometry.layers[layer].name} (centre x = {x:.4g} mm, y = {y:.4g} mm)"
