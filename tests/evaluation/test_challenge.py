@@ -89,9 +89,7 @@ def columns(showers, found):
     return np.stack([*logs, *lateral, *total, *of("sparsity", 1), *of("r", 100), *of("w_r", 100)], axis=1)
 
 
-@pytest.mark.parametrize(
-    ("name", "binning"), [("1_photons", PHOTONS), ("1_pions", PIONS), ("2", DATA_SET_2)]
-)
+@pytest.mark.parametrize(("name", "binning"), [("1_photons", PHOTONS), ("1_pions", PIONS), ("2", DATA_SET_2)])
 def test_features_are_the_official_ones(name, binning):
     showers = draw(name, 40)
     mine = challenge_features(showers)
@@ -156,9 +154,7 @@ def official_separations(name, binning, mine, theirs):
     return found
 
 
-@pytest.mark.parametrize(
-    ("name", "binning"), [("1_photons", PHOTONS), ("1_pions", PIONS), ("2", DATA_SET_2)]
-)
+@pytest.mark.parametrize(("name", "binning"), [("1_photons", PHOTONS), ("1_pions", PIONS), ("2", DATA_SET_2)])
 def test_separations_are_the_official_ones(name, binning):
     n = 150 if name == "2" else 1500
     mine, theirs = draw(name, n, seed=1, slope=300.0), draw(name, n)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final, Literal, final
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from scipy import special
 
 from caloforge.errors import ValueRangeError
@@ -34,8 +34,8 @@ _RARE: Final = 0.05
 """Share of showers with (or without) a hit below which the numbers are compared as binomial ones."""
 _DOMINANT: Final = 0.3
 """Mean share of its layer's energy from which on a voxel's energy would be explained by itself."""
-_CARRIES: Final = 1e-3
-"""Share of its layer's energy from which on a voxel counts as one that carries energy."""
+_CARRIES: Final = 0.99
+"""Share of the energy that the voxels hold together which count as carrying energy."""
 _WORST: Final = 10
 _RELATIVE: Final = 1e-9
 """Eigenvalues of a scaled covariance below this are directions in which the samples have no spread."""
@@ -91,13 +91,15 @@ class VoxelComparison:
     """Voxels with a pull beyond ``alarm``."""
     worst: tuple[VoxelDifference, ...]
     """Those with the largest pulls, also where chance explains them; at most ten."""
+    visible_factor: Float[np.ndarray, " V"]
+    """A voxel whose energies are scaled by this or more would be seen at five sigma, all pulls allowed for; infinite
+    where it cannot be compared."""
     visible_factor_median: float
-    """A voxel whose energies are scaled by this or more would be seen at five sigma, all pulls allowed for; NaN
-    where no voxel can be compared. Median over the voxels that carry a thousandth of their layer's energy or more."""
+    """Median over the voxels that carry the energy: the fewest that hold 99 % of it in the reference."""
     visible_factor_worst: float
-    """Of the voxel for which it is largest among these; infinite where one of them cannot be compared."""
+    """Largest among these."""
     n_carrying: int
-    """Voxels that carry so much."""
+    """How many these are."""
 
     @property
     def differs(self) -> bool:
@@ -132,9 +134,7 @@ def compare_voxels(generated: VoxelSums, reference: VoxelSums) -> VoxelCompariso
         ValueRangeError: Thresholds or ranges of energies of the two differ.
     """
     geometry = reference.geometry
-    geometry.require_same_voxels(
-        generated.geometry, mine="The reference sample", theirs="the generated one"
-    )
+    geometry.require_same_voxels(generated.geometry, mine="The reference sample", theirs="the generated one")
     for name in ("threshold", "e_inc_range"):
         mine, theirs = getattr(generated, name), getattr(reference, name)
         if mine != theirs:
@@ -153,7 +153,11 @@ def compare_voxels(generated: VoxelSums, reference: VoxelSums) -> VoxelCompariso
     share_difference, share_error, _ = _adjusted(*share)
     share_error[np.minimum(*map(_effective, share)) < _FEW] = np.nan
     pulls = np.stack(
-        [_hit_pulls(*(_hits_of(sums, layer_of) for sums in pair)), share_difference / share_error, difference / error]
+        [
+            _hit_pulls(*(_hits_of(sums, layer_of) for sums in pair)),
+            share_difference / share_error,
+            difference / error,
+        ]
     )
     pulls[~np.isfinite(pulls)] = np.nan
     n_pulls = int(np.isfinite(pulls).sum())
@@ -162,8 +166,8 @@ def compare_voxels(generated: VoxelSums, reference: VoxelSums) -> VoxelCompariso
     best = size.max(axis=0)
     order = np.argsort(-best, kind="stable")[:_WORST]
     mean_share = _mean(share[1])
-    carrying = mean_share >= _CARRIES
-    seen = _visible(_limit(_SURE, n_pulls), error, slope * mean_share, share_error, mean_share)[carrying]
+    visible = _visible(_limit(_SURE, n_pulls), error, slope * mean_share, share_error, mean_share)
+    seen = visible[_carrying(reference.energy)]
     return VoxelComparison(
         hits=pulls[0],
         share=pulls[1],
@@ -178,10 +182,18 @@ def compare_voxels(generated: VoxelSums, reference: VoxelSums) -> VoxelCompariso
             for v in order
             if best[v] > 0
         ),
-        visible_factor_median=float(np.median(seen)) if len(seen) else math.nan,
-        visible_factor_worst=float(seen.max()) if len(seen) else math.nan,
-        n_carrying=int(carrying.sum()),
+        visible_factor=visible,
+        visible_factor_median=float(np.median(seen)),
+        visible_factor_worst=float(seen.max()),
+        n_carrying=len(seen),
     )
+
+
+def _carrying(energy: Float[np.ndarray, " V"]) -> Int[np.ndarray, " c"]:
+    """The fewest voxels that hold nearly all energy; at least one."""
+    order = np.argsort(-energy, kind="stable")
+    below = np.cumsum(energy[order]) < _CARRIES * energy.sum()
+    return order[: np.count_nonzero(below) + 1]
 
 
 def _hits_of(sums: VoxelSums, layer_of: np.ndarray) -> _Sample:
@@ -218,7 +230,7 @@ def _adjusted(
         without_layer: Voxels for which the layer's energy is no covariate.
     """
     inner = [_within(sample) for sample in (one, other)]
-    (xx_a, xy_a, yy_a, x_a, y_a), (xx_b, xy_b, yy_b, x_b, y_b) = inner
+    (xx_a, xy_a, _, x_a, y_a), (xx_b, xy_b, _, x_b, y_b) = inner
     xx, xy, x = xx_a + xx_b, xy_a + xy_b, x_a - x_b
     if without_layer is not None:
         xx[without_layer, N_OF_ENERGY - 1 :, :] = 0
@@ -230,7 +242,9 @@ def _adjusted(
     dof = one.n + other.n - 1 - k
     with np.errstate(divide="ignore", invalid="ignore"):
         rests = [
-            (yy - 2 * np.einsum("vi,vi->v", slopes, xy) + np.einsum("vi,vij,vj->v", slopes, xx, slopes)).clip(0)
+            (yy - 2 * np.einsum("vi,vi->v", slopes, xy) + np.einsum("vi,vij,vj->v", slopes, xx, slopes)).clip(
+                0
+            )
             for xx, xy, yy, _, _ in inner
         ]
         common = sum(rests) / dof

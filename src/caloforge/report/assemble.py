@@ -218,7 +218,7 @@ class Assembly:
                 for sample in samples
             )
         )
-        per_voxel = ("hits", "share", "energy")
+        per_voxel = ("hits", "share", "energy", "visible_factor")
         kept = {f.name: getattr(found, f.name) for f in dataclasses.fields(found) if f.name not in per_voxel}
         return kept | {"n_voxels": len(found.hits), "differs": found.differs}
 
