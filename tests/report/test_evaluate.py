@@ -23,7 +23,7 @@ from caloforge.evaluation import sample_statistics
 from caloforge.geometry import get_geometry
 from caloforge.report import EvaluationSettings, classifier_tests, evaluate, load_report
 from caloforge.report.energy_slices import energy_slices
-from caloforge.report.page import render_page
+from caloforge.report.page import environment
 from caloforge.report.samples import open_sample
 from report.conftest import QUICK, geant4_halves
 from support.toys import cartesian, geometry_of, toy_showers
@@ -87,16 +87,15 @@ def test_full_level_has_the_classifiers_of_the_challenge():
     assert not set(own) & set(names["calogan"])
 
 
-def test_a_broken_voxel_is_on_the_page(files, tmp_path, monkeypatch, quick):
+def test_a_broken_voxel_is_on_the_page(tmp_path, quick):
     first, second = geant4_halves()
     voxels = first.voxels.copy()
     voxels[:, 363] = 0
-    monkeypatch.setattr("caloforge.report.run.render_page", render_page)
-    evaluate(replace(first, voxels=voxels), second, tmp_path / "r", settings=QUICK)
-    page = (tmp_path / "r" / "report.html").read_text()
-    text = " ".join(re.sub(r"<[^>]*>", " ", page).split())
+    report = evaluate(replace(first, voxels=voxels), second, tmp_path / "r", settings=QUICK)
+    section = environment().get_template("sections/voxels.html").render(report=report)
+    text = " ".join(re.sub(r"<[^>]*>", " ", section).split())
     place = "voxel (6, 3) of layer 1 (centre x = 20 mm, y = -100 mm)"
-    assert f"{place} is hit in 0 % of the showers" in text
+    assert f"{place} is hit in 0 % of the showers" in report["verdict"]["sentences"][-1]
     assert "1 of 504 voxels lies above that." in text
     assert f"{place} how often it is hit" in text
 
