@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import re
 
 import numpy as np
 import pytest
@@ -27,6 +28,15 @@ PHOTONS = {
     2: ([0, 2, 5, 10, 15, 20, 25, 30, 40, 50, 60, 80, 100, 130, 160, 200, 250, 300, 350, 400], 10),
     3: ([0, 50, 100, 200, 400, 600], 1),
     12: ([0, 100, 200, 400, 1000, 2000], 1),
+}
+PIONS = {
+    0: ([0, 5, 10, 30, 50, 100, 200, 400, 600], 1),
+    1: ([0, 1, 4, 7, 10, 15, 30, 50, 90, 150, 200], 10),
+    2: ([0, 5, 10, 20, 30, 50, 80, 130, 200, 300, 400], 10),
+    3: ([0, 50, 100, 200, 400, 600], 1),
+    12: ([0, 10, 20, 30, 50, 80, 100, 130, 160, 200, 250, 300, 350, 400, 1000, 2000], 10),
+    13: ([0, 10, 20, 30, 50, 80, 100, 130, 160, 200, 250, 300, 350, 400, 600, 1000, 2000], 10),
+    14: ([0, 50, 100, 150, 200, 250, 300, 400, 600, 1000, 2000], 1),
 }
 DATA_SET_2 = {k: ([4.65 * i for i in range(10)], 16) for k in range(45)}
 SIZES = {"1_photons": 30, "1_pions": 46, "2": 362, "3": 362}
@@ -79,7 +89,7 @@ def columns(showers, found):
     return np.stack([*logs, *lateral, *total, *of("sparsity", 1), *of("r", 100), *of("w_r", 100)], axis=1)
 
 
-@pytest.mark.parametrize(("name", "binning"), [("1_photons", PHOTONS), ("2", DATA_SET_2)])
+@pytest.mark.parametrize(("name", "binning"), [("1_photons", PHOTONS), ("1_pions", PIONS), ("2", DATA_SET_2)])
 def test_features_are_the_official_ones(name, binning):
     showers = draw(name, 40)
     mine = challenge_features(showers)
@@ -110,9 +120,10 @@ def official_separations(name, binning, mine, theirs):
     low = challenge_threshold(mine.geometry)
     ratios = [s.voxels.sum(axis=1) / s.e_inc for s in (mine, theirs)]
     found = {"e_ratio": official_separation(*ratios, np.linspace(0.5, 1.5, 101))}
-    if name == "1_photons":
+    if name != "2":
         for number, energy in enumerate(2.0 ** np.arange(8, 23)):
-            bins = np.linspace(0.4, 1.4, 21) if number <= 3 else np.linspace(0.9, 1.1, 21)
+            wide = number <= 3 or name == "1_pions"
+            bins = np.linspace(0.4, 1.4, 21) if wide else np.linspace(0.9, 1.1, 21)
             chosen = [
                 ratio[(s.e_inc >= energy) & (s.e_inc < 2 * energy)]
                 for ratio, s in zip(ratios, (mine, theirs), strict=True)
@@ -123,14 +134,14 @@ def official_separations(name, binning, mine, theirs):
         found[f"e_layer_{k}"] = official_separation(one["E"][layer], two["E"][layer], bins)
         bins = np.linspace(0, 1, 21)
         found[f"sparsity_{k}"] = official_separation(one["sparsity"][layer], two["sparsity"][layer], bins)
-        wide = name.startswith("1") and layer in (12, 13)
+        wide, wide_r = (name != "2" and layer in layers for layers in ((12, 13), (12, 13, 14)))
         ranges = {
             "centroid_x": ("eta", *((-30, 30) if name == "2" else (-500, 500) if wide else (-100, 100))),
             "centroid_y": ("phi", *((-30, 30) if name == "2" else (-500, 500) if wide else (-100, 100))),
             "width_x": ("w_eta", 0, 30 if name == "2" else 400 if wide else 100),
             "width_y": ("w_phi", 0, 30 if name == "2" else 400 if wide else 100),
-            "centroid_r": ("r", 0, 42 if name == "2" else 1500 if wide else 500),
-            "width_r": ("w_r", 0, 20 if name == "2" else 1500 if wide else 500),
+            "centroid_r": ("r", 0, 42 if name == "2" else 1500 if wide_r else 500),
+            "width_r": ("w_r", 0, 20 if name == "2" else 1500 if wide_r else 500),
         }
         for histogram, (feature, start, stop) in ranges.items():
             if layer in one[feature]:
@@ -143,9 +154,9 @@ def official_separations(name, binning, mine, theirs):
     return found
 
 
-@pytest.mark.parametrize(("name", "binning"), [("1_photons", PHOTONS), ("2", DATA_SET_2)])
+@pytest.mark.parametrize(("name", "binning"), [("1_photons", PHOTONS), ("1_pions", PIONS), ("2", DATA_SET_2)])
 def test_separations_are_the_official_ones(name, binning):
-    n = 1500 if name == "1_photons" else 150
+    n = 150 if name == "2" else 1500
     mine, theirs = draw(name, n, seed=1, slope=300.0), draw(name, n)
     a, b = sample_statistics([mine]), sample_statistics([theirs])
     edges = challenge_voxel_edges(b)
@@ -155,7 +166,7 @@ def test_separations_are_the_official_ones(name, binning):
     assert rows.keys() == expected.keys()
     for key, value in expected.items():
         assert rows[key].separation == pytest.approx(value, rel=1e-6, abs=1e-12), key
-        assert rows[key].official
+        assert rows[key].official == (not re.match(r"sparsity|centroid_r|width_r", key)), key
     assert sum(len(row.edges) == 101 for row in rows.values()) > 10
 
 
@@ -189,6 +200,8 @@ def test_same_samples():
     assert {"e_ratio", "e_ratio_at_256", "centroid_x_4", "width_r_6", "voxels"} <= set(names)
     limits = {row.name: row.edges[-1] for row in rows}
     assert (limits["centroid_x_4"], limits["centroid_x_1"], limits["width_x_5"]) == (500, 100, 400)
+    layer_14 = limits["centroid_r_6"], limits["width_r_6"]
+    assert (layer_14, limits["centroid_r_3"], limits["width_r_4"]) == ((1500, 1500), 500, 1500)
     # the spectrum that every sample has is not on the challenge's bins
     assert [row.official for row in rows if row.name == "voxels"] == [False]
 

@@ -1,6 +1,7 @@
 """One command, one folder: whole or not there, with everything that the page shows in report.json."""
 
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -20,8 +21,9 @@ from caloforge.errors import (
 )
 from caloforge.evaluation import sample_statistics
 from caloforge.geometry import get_geometry
-from caloforge.report import EvaluationSettings, evaluate, load_report
+from caloforge.report import EvaluationSettings, classifier_tests, evaluate, load_report
 from caloforge.report.energy_slices import energy_slices
+from caloforge.report.page import environment
 from caloforge.report.samples import open_sample
 from report.conftest import QUICK, _canned_test, geant4_halves
 from support.toys import cartesian, geometry_of, toy_showers
@@ -55,6 +57,10 @@ def test_report(report_folder):
     assert sum(bins["generated"]) == 200
     assert len(bins["edges"]) == len(bins["generated"]) + 1
     assert set(report["times_s"]) >= {"features", "all", "classifier-trees-features"}
+    voxels = report["single_voxels"]
+    assert (voxels["n_voxels"], voxels["differs"], len(voxels["worst"])) == (504, False, 10)
+    assert 1000 < voxels["n_pulls"] <= 3 * 504
+    assert 1 < voxels["visible_factor_median"] < 1.3
     assert report["ranking"] is None
     assert "Geant4" in report["verdict"]["headline"]
 
@@ -64,8 +70,34 @@ def test_page(report_folder):
     assert "<title>a.h5 (Geant4) against b.h5 (Geant4)</title>" in page
     assert "<script>alert(1)" not in page
     assert "&lt;script&gt;alert(1)" in page
+    assert "So no single voxel stands out." in page
+    assert "of the voxels that hold 99 % of the energy" in re.sub(r"\d+ voxels", "voxels", page)
     for outside in ('src="http', 'href="http', "url(http", "@import"):
         assert outside not in page
+
+
+def test_full_level_has_the_classifiers_of_the_challenge():
+    full = EvaluationSettings(level="full")
+    names = {
+        name: list(classifier_tests.test_configs(get_geometry(name), full))
+        for name in ("calochallenge_1_pions", "calogan")
+    }
+    own = [f"calochallenge-{inputs}" for inputs in ("unnormalised", "normalised", "high-level")]
+    assert [name for name in names["calochallenge_1_pions"] if name.startswith("calochallenge")] == own
+    assert not set(own) & set(names["calogan"])
+
+
+def test_a_broken_voxel_is_on_the_page(tmp_path, quick):
+    first, second = geant4_halves()
+    voxels = first.voxels.copy()
+    voxels[:, 363] = 0
+    report = evaluate(replace(first, voxels=voxels), second, tmp_path / "r", settings=QUICK)
+    section = environment().get_template("sections/voxels.html").render(report=report)
+    text = " ".join(re.sub(r"<[^>]*>", " ", section).split())
+    place = "voxel (6, 3) of layer 1 (centre x = 20 mm, y = -100 mm)"
+    assert f"{place} is hit in 0 % of the showers" in report["verdict"]["sentences"][-1]
+    assert "1 of 504 voxels lies above that." in text
+    assert f"{place} how often it is hit" in text
 
 
 def test_resumes(files, tmp_path, monkeypatch, quick):
@@ -100,7 +132,7 @@ def test_resumes(files, tmp_path, monkeypatch, quick):
 def test_chunks_do_not_matter(files, tmp_path, monkeypatch, quick):
     one = evaluate(files / "a.h5", files / "b.h5", tmp_path / "one", settings=QUICK)
     two = evaluate(*geant4_halves_in_memory(monkeypatch), tmp_path / "two", settings=QUICK)
-    for key in ("features", "shapes", "average_showers", "challenge"):
+    for key in ("features", "shapes", "average_showers", "challenge", "single_voxels"):
         assert one[key] == two[key]
 
 

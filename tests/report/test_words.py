@@ -9,7 +9,7 @@ from caloforge.report.naming import reference_name, sample_names
 from caloforge.report.plain import plain
 from caloforge.report.published import METRICS, challenge_metrics, published, rank
 from caloforge.report.samples import split_slice
-from caloforge.report.verdict import distinguishable, verdict
+from caloforge.report.verdict import distinguishable, single_voxel_words, verdict
 
 
 @pytest.mark.parametrize(
@@ -93,9 +93,9 @@ def test_verdict_without_classifier():
     assert "c (separation 0.30, 30 × its floor)" in found["sentences"][0]
 
 
-def judged(auc=0.5, error=0.01, spread=0.01, floor=None, neighbours=None, features=()):
+def judged(auc=0.5, error=0.01, spread=0.01, floor=None, neighbours=None, features=(), n=100, **entries):
     """Headline of a report with one classifier."""
-    sizes = {"n_train": 60, "n_selection": 20, "n_test": 20}
+    sizes = {"n_train": 6 * n // 10, "n_selection": 2 * n // 10, "n_test": 2 * n // 10}
     result = {"auc": auc, "auc_error": error, "auc_spread": spread, "aucs": [auc] * 2, "jsd": 0.0} | sizes
     report = {
         "features": list(features) or [row("a", 0.01)],
@@ -103,7 +103,60 @@ def judged(auc=0.5, error=0.01, spread=0.01, floor=None, neighbours=None, featur
         "classifiers": [{"title": "trees", "result": result, "floor": floor, "learning_curve": None}],
         "neighbours": neighbours,
     }
-    return verdict(report)
+    return verdict(report | entries)
+
+
+def test_small_samples_say_what_they_could_show():
+    """Two standard errors of result and floor above the floor."""
+    small = judged(error=0.04, n=500)["sentences"][0]
+    assert "only 500 showers per class no AUC below 0.58 could be told from the floor" in small
+    assert "lower limit" in small
+    floor = {"auc": 0.56, "auc_spread": 0.0, "auc_error": 0.03, "aucs": [0.56] * 2, "jsd": 0.0}
+    assert "no AUC below 0.66 could" in judged(error=0.04, spread=0.0, n=500, floor=floor)["sentences"][0]
+    assert "told apart every time" in judged(error=0.3, n=10)["sentences"][0]
+    large = judged(error=0.04, n=1000)["sentences"][0]
+    assert "only" not in large
+    assert "below 0.08 would not be seen" in large
+
+
+def different(quantity="energy", n_beyond=1):
+    worst = {
+        "place": "voxel (6, 3) of layer 1",
+        "quantity": quantity,
+        "pull": -8.13,
+        "hit_rate": [0.0, 0.9951],
+        "mean_energy_MeV": [12.0, 10.0],
+        "energy_factor": 0.9,
+        "energy_factor_error": 0.01,
+    }
+    numbers = {"n_pulls": 1451, "largest_by_chance": 3.49, "n_voxels": 504}
+    return {"single_voxels": numbers | {"differs": n_beyond > 0, "n_beyond": n_beyond, "worst": [worst]}}
+
+
+@pytest.mark.parametrize(
+    ("quantity", "words"),
+    [
+        ("energy", "has hits of 0.900 ± 0.010 times the energy that they have in the reference"),
+        ("hits", "is hit in 0 % of the showers (99.5 % in the reference)"),
+        ("share", "has 12.0 MeV on average (10.0 MeV in the reference)"),
+    ],
+)
+def test_a_voxel_in_words(quantity, words):
+    samples = {"samples": {"reference": {"provenance": {}}}}
+    found = single_voxel_words(samples | different(quantity))
+    assert found.startswith(f"Single voxels: voxel (6, 3) of layer 1 {words}, a pull of 8.1 where chance")
+    assert "largest of 1,451 about 3.5." in found
+    assert "of 504 voxels 20 differ in all" in single_voxel_words(samples | different(quantity, 20))
+    assert single_voxel_words(samples | different(n_beyond=0)) is None
+    assert single_voxel_words(samples | {"single_voxels": {"left_out": "too few"}}) is None
+    assert single_voxel_words(samples) is None
+
+
+def test_a_voxel_is_in_the_headline():
+    assert judged(**different())["headline"].endswith("; but single voxels differ.")
+    assert judged(**different())["sentences"][-1].startswith("Single voxels: voxel (6, 3)")
+    assert "voxels" not in judged(auc=0.9, **different())["headline"], "all differ there"
+    assert "voxels" not in judged(**different(n_beyond=0))["headline"]
 
 
 def test_a_few_showers_acquit_nobody():

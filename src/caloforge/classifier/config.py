@@ -35,7 +35,8 @@ class ClassifierConfig:
 
     architecture: Architecture = "caloflow"
     """``"caloflow"``: 3 hidden layers of 512, Adam 1e-3, 150 epochs. ``"calochallenge"``: 3 of 2048, in float64,
-    Adam 2e-4, 50 epochs. ``"resnet"``: the CaloChallenge's 3-D ResNet-18, for layers that share one grid.
+    Adam 2e-4, 50 epochs. ``"resnet"``: the CaloChallenge's 3-D ResNet-18, for layers that share one grid; in float32,
+    where the challenge's script takes float64, which a GPU is many times slower in (``precision``).
     ``"trees"``: gradient-boosted trees, for an answer within two minutes."""
     inputs: Inputs = "unnormalised"
     """``"unnormalised"``: voxels. ``"normalised"``: voxels over the energy of their layer, and the layers'

@@ -26,7 +26,7 @@ from caloforge.evaluation.voxel_correlations import VoxelCorrelations, VoxelCorr
 from caloforge.geometry import Geometry
 from caloforge.showers import Showers, check_threshold
 
-__all__ = ["EnergySlice", "SampleStatistics", "sample_statistics", "voxel_spectrum"]
+__all__ = ["EnergySlice", "SampleStatistics", "equal_blocks", "sample_statistics", "voxel_spectrum"]
 
 _BLOCK = 2**20  # voxels at a time: float64 copies of some 8 MB
 _VOXEL_EDGES = np.logspace(-6, 7, 131)  # MeV: from 1 eV to 10 TeV, ten bins per decade
@@ -130,7 +130,7 @@ def sample_statistics(
     slices = _edges("energy_edges", energy_edges, least=0)
     spectrum = _VOXEL_EDGES if voxel_edges is None else _edges("voxel_edges", voxel_edges, least=2)
     gathered: _Pass | None = None
-    for block in _blocks(chunks):
+    for block in equal_blocks(chunks):
         gathered = gathered or _Pass(block.geometry, slices, spectrum, threshold)
         gathered.add(block.above(threshold) if threshold > 0 else block)
     if gathered is None:
@@ -154,7 +154,7 @@ def voxel_spectrum(
     """
     check_threshold(threshold)
     counter = SpectrumCounter(_edges("edges", edges, least=2))
-    for block in _blocks(chunks):
+    for block in equal_blocks(chunks):
         counter.add((block.above(threshold) if threshold > 0 else block).voxels.astype(np.float64))
     if not counter.n_showers:
         raise ValueRangeError("The sample has no showers; at least one is needed.")
@@ -236,7 +236,7 @@ def _one(blocks: list[tuple[Feature, ...]]) -> Iterator[Feature]:
         yield dataclasses.replace(feature, values=np.concatenate([next(column).values for column in columns]))
 
 
-def _blocks(chunks: Iterable[Showers]) -> Iterator[Showers]:
+def equal_blocks(chunks: Iterable[Showers]) -> Iterator[Showers]:
     """The same showers in blocks of a size that depends on the geometry alone."""
     waiting: list[Showers] = []
     first: Geometry | None = None

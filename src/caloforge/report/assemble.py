@@ -24,8 +24,10 @@ from caloforge.evaluation.kpd import kernel_physics_distance
 from caloforge.evaluation.neighbours import NeighbourDistances, nearest_showers, neighbour_distances
 from caloforge.evaluation.physics_distance import PHYSICS_DISTANCE_SETTINGS
 from caloforge.evaluation.prdc import shower_prdc
-from caloforge.evaluation.sample import SampleStatistics, sample_statistics
+from caloforge.evaluation.sample import SampleStatistics, sample_statistics, voxel_spectrum
+from caloforge.evaluation.voxel_comparison import compare_voxels
 from caloforge.evaluation.voxel_correlations import compare_voxel_correlations
+from caloforge.evaluation.voxel_sums import voxel_sums
 from caloforge.report.classifier_tests import ClassifierTests, OnStep
 from caloforge.report.energy_slices import energy_slices
 from caloforge.report.feature_groups import group_tests
@@ -86,6 +88,7 @@ class Assembly:
             ("groups", "groups of features", self._groups),
             ("correlations", "correlations", self._correlations),
             ("challenge", "CaloChallenge's histograms", self._challenge),
+            ("single_voxels", "single voxels", self._single_voxels),
             ("distances", "FPD, KPD", self._distances),
             ("prdc", "precision, recall", self._prdc),
             ("neighbours", "nearest neighbours", self._neighbours),
@@ -210,18 +213,33 @@ class Assembly:
         return {"result": found, "labels": [labels[name] for name in names]}
 
     def _challenge(self) -> Any:
-        """The challenge's own histograms; that of the voxels for its data sets only, as it takes a second pass."""
+        """The challenge's own histograms; that of the voxels for its data sets only, as it takes a pass of its own."""
         generated, reference = self._statistics
         voxels = None
         if challenge_data_set(reference.geometry) is not None:
             edges = challenge_voxel_edges(reference)
             one, other = (
-                sample_statistics(sample.chunks(), threshold=sample.threshold, voxel_edges=edges).spectrum
+                voxel_spectrum(sample.chunks(), edges, threshold=sample.threshold)
                 for sample in (self._generated, self._reference)
             )
             voxels = one, other
         found = challenge_comparison(generated, reference, voxels=voxels, seed=self._settings.seed)
         return {"histograms": found, "metrics": separations(found)}
+
+    def _single_voxels(self) -> Any:
+        """Which voxel differs most, and which defect of one voxel would be seen; a pass of its own over all showers."""
+        samples = (self._generated, self._reference)
+        lowest = min(float(sample.e_inc.min()) for sample in samples)
+        highest = max(float(sample.e_inc.max()) for sample in samples)
+        found = compare_voxels(
+            *(
+                voxel_sums(sample.chunks(), e_inc_range=(lowest, highest), threshold=sample.threshold)
+                for sample in samples
+            )
+        )
+        per_voxel = ("hits", "share", "energy", "visible_factor")
+        kept = {f.name: getattr(found, f.name) for f in dataclasses.fields(found) if f.name not in per_voxel}
+        return kept | {"n_voxels": len(found.hits), "differs": found.differs}
 
     def _distances(self) -> Any:
         generated, reference = (challenge_features(sample) for sample in self._statistics)

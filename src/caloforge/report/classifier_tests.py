@@ -51,7 +51,7 @@ def test_configs(
     if settings.level == "full":
         kinds += [("caloflow", inputs) for inputs in ("unnormalised", "normalised", "high-level")]
         if geometry.name.startswith("calochallenge"):
-            kinds += [("calochallenge", "unnormalised"), ("calochallenge", "high-level")]
+            kinds += [("calochallenge", inputs) for inputs in ("unnormalised", "normalised", "high-level")]
             if _one_polar_grid(geometry):
                 kinds.append(("resnet", "unnormalised"))
     common = {"trainings": settings.trainings, "seed": settings.seed, "threshold": threshold}

@@ -18,6 +18,7 @@ _SECTIONS = (
     ("single", "Single showers", "single_showers"),
     ("pictures", "Average showers, profiles, correlations", "average_showers"),
     ("features", "Features", "features"),
+    ("voxels", "Single voxels", "single_voxels"),
     ("neighbours", "Nearest neighbours", "neighbours"),
     ("samples", "Samples and settings", "samples"),
     ("reading", "How to read the numbers", "samples"),

@@ -6,14 +6,16 @@ from typing import Any, Final
 
 from caloforge.evaluation.same_physics import physics_difference
 from caloforge.report.feature_groups import ranked_groups
-from caloforge.report.formatting import auc, sig
+from caloforge.report.formatting import auc, pm, sig
 from caloforge.report.naming import reference_name
 
-__all__ = ["distinguishable", "neighbour_words", "verdict"]
+__all__ = ["distinguishable", "neighbour_words", "single_voxel_words", "verdict"]
 
 _N_WORST = 6
 _BLIND: Final = 0.1
 """A difference in AUC that is too large to be missed by a test that says there is none."""
+_SMALL: Final = 1000
+"""Showers per class below which the first screen says what could be seen at all."""
 _WORDS: Final = (
     (0.55, "almost impossible to tell from"),
     (0.65, "hard to tell from"),
@@ -61,6 +63,9 @@ def verdict(report: Mapping[str, Any]) -> dict[str, Any]:
         headline, sentence = _of_classifier(strongest, name)
         sentences.append(sentence)
     praised = strongest is None or strongest["result"]["auc"] < _PRAISED
+    voxels = single_voxel_words(report)
+    if praised and voxels:
+        alarms.append("single voxels differ")
     if alarms:
         headline = f"{headline.removesuffix('.')}; {'but' if praised else 'and'} {' and '.join(alarms)}."
     elif strongest is not None and praised and len(failing) > len(rows) / 2:
@@ -70,6 +75,8 @@ def verdict(report: Mapping[str, Any]) -> dict[str, Any]:
     groups = ranked_groups(report, name)
     sentences += _of_groups(groups)
     sentences.append(_of_features(failing, len(rows)))
+    if voxels:
+        sentences.append(voxels)
     if strongest is not None and not praised:
         sentences += _despite(report)
     return {
@@ -161,9 +168,56 @@ def _of_classifier(test: Mapping[str, Any], name: str) -> tuple[str, str]:
         f"reference shower above a generated one in {100 * result['auc']:.0f} of 100 pairs; 50 would be guessing, "
         f"{against}."
     )
-    if resolution > 0:
+    if n < _SMALL and resolution > 0:
+        sentence += " " + _of_small_samples(n, at_chance[0] + resolution)
+    elif resolution > 0:
         sentence += f" At this size a difference in AUC below {sig(resolution, 1)} would not be seen."
     return headline, sentence
+
+
+def _of_small_samples(n: int, lowest: float) -> str:
+    """What could be seen at all.
+
+    Args:
+        n: Showers per class.
+        lowest: Smallest AUC that is two standard errors above the floor.
+    """
+    seen = (
+        f"no AUC below {sig(lowest, 2)} could be told from the floor"
+        if lowest < 1
+        else "not even samples that are told apart every time could be told from equal ones"
+    )
+    return (
+        f"With only {n:,} showers per class {seen}; and a classifier that learns from so few finds less than one that "
+        "learns from thousands, so its AUC is a lower limit of what is there."
+    )
+
+
+def single_voxel_words(report: Mapping[str, Any]) -> str | None:
+    """A sentence on the voxel that differs most; ``None`` where chance explains it, or where that was not looked at.
+
+    Args:
+        report: Its entries ``single_voxels`` and ``samples`` are read.
+    """
+    found = report.get("single_voxels") or {}
+    if not found.get("differs"):
+        return None
+    worst, name = found["worst"][0], reference_name(report["samples"]["reference"]["provenance"])
+    if worst["quantity"] == "hits":
+        mine, right = (f"{sig(100 * rate, 3)} %" for rate in worst["hit_rate"])
+        what = f"is hit in {mine} of the showers ({right} in {name})"
+    elif worst["quantity"] == "share":
+        mine, right = (f"{sig(energy, 3)} MeV" for energy in worst["mean_energy_MeV"])
+        what = f"has {mine} on average ({right} in {name})"
+    else:
+        factor = pm(worst["energy_factor"], worst["energy_factor_error"])
+        what = f"has hits of {factor} times the energy that they have in {name}"
+    others = found["n_beyond"] - 1
+    also = f"; of {found['n_voxels']:,} voxels {others + 1:,} differ in all" if others else ""
+    return (
+        f"Single voxels: {worst['place']} {what}, a pull of {sig(abs(worst['pull']), 2)} where chance makes the "
+        f"largest of {found['n_pulls']:,} about {sig(found['largest_by_chance'], 2)}{also}."
+    )
 
 
 def _of_features(failing: Sequence[Mapping[str, Any]], n: int) -> str:
