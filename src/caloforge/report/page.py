@@ -18,7 +18,7 @@ _SECTIONS = (
     ("single", "Single showers", "single_showers"),
     ("pictures", "Average showers, profiles, correlations", "average_showers"),
     ("features", "Features", "features"),
-    ("neighbours", "Nearest neighbours", "neighbours"),
+    ("neighbours", "Copies and nearest neighbours", "neighbours"),
     ("samples", "Samples and settings", "samples"),
     ("reading", "How to read the numbers", "samples"),
 )

@@ -9,7 +9,7 @@ __all__ = ["COMPARISON_SCHEMA", "PAGE", "PLOTS", "REPORT_FILE", "SCHEMA", "SCHEM
 
 SCHEMA: Final = "caloforge-report"
 COMPARISON_SCHEMA: Final = "caloforge-comparison"
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 """Raised when a field changes its meaning or goes; a new field does not raise it."""
 REPORT_FILE: Final = "report.json"
 PAGE: Final = "report.html"

@@ -4,10 +4,12 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from caloforge.report.copies import copy_alarms, copy_note, copy_words
 from caloforge.report.formatting import auc, sig
 from caloforge.report.naming import reference_name
+from caloforge.report.spectra import other_energies
 
-__all__ = ["distinguishable", "neighbour_words", "verdict"]
+__all__ = ["distinguishable", "verdict"]
 
 _N_WORST = 6
 _BLIND: Final = 0.1
@@ -50,7 +52,7 @@ def verdict(report: Mapping[str, Any]) -> dict[str, Any]:
     failing = [row for row in rows if row["separation"] > row["floor_95"]]
     tests = report.get("classifiers") or []
     strongest = max(tests, key=_excess, default=None)
-    alarms = _alarms(report)
+    alarms = copy_alarms(report)
     name = reference_name(report["samples"]["reference"]["provenance"])
     sentences = []
     if strongest is None:
@@ -59,6 +61,13 @@ def verdict(report: Mapping[str, Any]) -> dict[str, Any]:
         headline, sentence = _of_classifier(strongest, name)
         sentences.append(sentence)
     praised = strongest is None or strongest["result"]["auc"] < _PRAISED
+    value = (
+        None
+        if strongest is None
+        else f"AUC {auc(strongest['result']['auc'], strongest['result']['auc_spread'])}"
+    )
+    if (unlike := other_energies(report, name, value)) is not None:
+        headline, praised = unlike, False
     if alarms:
         headline = f"{headline.removesuffix('.')}; {'but' if praised else 'and'} {' and '.join(alarms)}."
     elif strongest is not None and praised and len(failing) > len(rows) / 2:
@@ -77,22 +86,6 @@ def verdict(report: Mapping[str, Any]) -> dict[str, Any]:
 def _excess(test: Mapping[str, Any]) -> float:
     """AUC over its floor: for some data sets even two Geant4 samples are not at 0.5."""
     return test["result"]["auc"] - (0.5 if test["floor"] is None else test["floor"]["auc"])
-
-
-def _alarms(report: Mapping[str, Any]) -> list[str]:
-    """What nearest neighbours say that no classifier does, in words."""
-    distances = (report.get("neighbours") or {}).get("distances") or {}
-    words = {"memorising": "many are near copies of reference showers", "collapsed": "they repeat themselves"}
-    return [text for key, text in words.items() if distances.get(key)]
-
-
-def neighbour_words(report: Mapping[str, Any]) -> str | None:
-    """Whether a sample copies its reference or itself, in few words; ``None`` where that was not looked at."""
-    distances = (report.get("neighbours") or {}).get("distances")
-    if not distances:
-        return None
-    named = {"memorising": "memorised showers", "collapsed": "repeats itself"}
-    return ", ".join(words for name, words in named.items() if distances[name]) or "no copies"
 
 
 def _standard_error(result: Mapping[str, Any]) -> float:
@@ -165,8 +158,8 @@ def _facts(report: Mapping[str, Any], strongest: Mapping[str, Any] | None) -> li
         note = "0 for equal samples" if row["floor"] is None else f"floor {sig(1000 * row['floor'], 2)}"
         facts.append(("Fréchet physics distance × 10³", sig(1000 * row["value"], 3), note))
     if found := (report.get("prdc") or {}).get("result"):
-        note = f"{sig(found['coverage_expected'], 3)} expected of equal samples"
+        note = f"{sig(found['coverage_expected'], 3)} expected of equal samples; more is no better"
         facts.append(("Coverage of the reference", sig(found["coverage"], 3), note))
-    if words := neighbour_words(report):
-        facts.append(("Nearest neighbours", words, "memorising, mode collapse"))
+    if words := copy_words(report):
+        facts.append(("Copies", words.partition(" (")[0], copy_note(report)))
     return [{"name": name, "value": value, "note": note} for name, value, note in facts]
