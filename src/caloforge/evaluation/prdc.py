@@ -27,17 +27,18 @@ class PRDC:
     """
 
     precision: float
-    """Share of the generated showers that lie within the reference sample, 0 to 1; largest for those that are too typical."""
+    """Share of the generated showers that lie within the reference sample, 0 to 1; largest for too typical ones."""
     precision_error: float
     recall: float
-    """Share of the reference showers that lie within the generated sample, 0 to 1; largest if that scatters too widely."""
+    """Share of the reference showers that lie within the generated sample, 0 to 1; largest if that scatters widely."""
     recall_error: float
     density: float
     """Mean number of reference showers that have a generated one near, over k; about 1 for equal samples.
     More is no better: the generated showers crowd where the reference's are dense."""
     density_error: float
     coverage: float
-    """Share of the reference showers that have a generated one near, 0 to 1. Below the expected one they are missed; above is no better."""
+    """Share of the reference showers that have a generated one near, 0 to 1. Below the expected one they are missed;
+    above is no better."""
     coverage_error: float
     coverage_expected: float
     """Coverage of two samples of these sizes from one distribution; their density is 1."""

@@ -63,8 +63,8 @@ def evaluate(
         reference: The showers that are right, usually Geant4.
         output: Folder to write.
         second_reference: More right showers; their test against ``reference`` gives every number its floor.
-        training: The showers that trained the model; whether any were copied is looked for among them. By default the
-            file that generated showers of this package name, if it is beside one of the samples or in the current folder.
+        training: The showers that trained the model; copies are looked for among them. By default the file that
+            generated showers of this package name, if it is beside one of the samples or in the current folder.
         settings: Level, seed, number of trainings; by default those of :class:`EvaluationSettings`.
         threshold: Softer voxels count as empty, in all samples, MeV; by default the CaloChallenge's for its
             calorimeters, else 1 keV.
