@@ -262,7 +262,7 @@ class Assembly:
     def _copies(self) -> Any:
         found = check_copies(
             *self._showers(),
-            self._training and self._training.chunks(),
+            None if self._training is None else self._training.chunks(),
             max_showers=_NEIGHBOURS[self._settings.level],
             seed=self._settings.seed,
         )
