@@ -24,7 +24,7 @@ def quick(monkeypatch):
 
 def test_evaluate(quick, capsys, monkeypatch):
     command = "evaluate a.h5[0:9] --reference b.h5 --start 3 --stop 7 --level full --trainings 4 --seed 5"
-    command += " --overlap --device cuda:1"
+    command += " --overlap --device cuda:1 --training t.h5[0:5]"
     code, out, err = command_line([*command.split(), "-o", "r", "--threshold", "0.5"], capsys, monkeypatch)
     assert (code, err) == (0, "")
     assert out.splitlines()[:3] == ["Good.", "Very.", "But."]
@@ -35,6 +35,7 @@ def test_evaluate(quick, capsys, monkeypatch):
     assert (settings.level, settings.trainings, settings.seed, settings.overlap) == ("full", 4, 5, True)
     assert settings.device == "cuda:1"
     assert (options["start"], options["stop"], options["threshold"]) == (3, 7, 0.5)
+    assert options["training"] == "t.h5[0:5]"
 
 
 @pytest.fixture(scope="module")

@@ -46,7 +46,7 @@ def test_derived_again(k, monkeypatch):
     generated, reference = rng.normal(0.2, 1, size=(400, 6)), rng.normal(size=(300, 6))
     expected = again(generated, reference, k)
     assert four(prdc(generated, reference, k=k)) == pytest.approx(expected)
-    monkeypatch.setattr("caloforge.evaluation.neighbours._BLOCK_BYTES", 1.0)  # blocks of 16
+    monkeypatch.setattr("caloforge.evaluation.nearest._BLOCK_BYTES", 1.0)  # blocks of 16
     assert four(prdc(generated, reference, k=k)) == pytest.approx(expected)
 
 

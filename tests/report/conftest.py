@@ -67,4 +67,4 @@ def quick(monkeypatch) -> None:
     monkeypatch.setattr("caloforge.report.run.render_page", lambda report, images: "")
     monkeypatch.setattr("caloforge.report.classifier_tests.ClassifierTests.run", _canned_test)
     monkeypatch.setattr("caloforge.report.assemble.frechet_physics_distance", _too_few)
-    monkeypatch.setattr("caloforge.report.assemble.neighbour_distances", _too_few)
+    monkeypatch.setattr("caloforge.report.assemble.check_copies", _too_few)

@@ -19,7 +19,7 @@ def two(report_folder, tmp_path):
     report = load_report(report_folder)
     report["classifiers"][0]["result"]["auc"] = 0.9
     report["samples"]["generated"]["n_showers"] = 7
-    report["neighbours"]["distances"]["memorising"] = True
+    report["copies"]["checks"]["reference"] |= {"alarm": True, "copies": 0.251}
     (tmp_path / "<bad>").mkdir()
     (tmp_path / "<bad>" / "report.json").write_text(json.dumps(report))
     return tmp_path / "good", tmp_path / "<bad>"
@@ -31,8 +31,11 @@ def test_comparison(two, tmp_path):
     key = "AUC, boosted trees on all features"
     assert found["rows"][1]["values"][key]["value"] == 0.9
     assert found["columns"][0] == key
-    copies = [row["values"]["nearest neighbours"]["text"] for row in found["rows"]]
-    assert copies == ["no copies", "memorised showers"]
+    copies = [row["values"]["copies"]["text"] for row in found["rows"]]
+    assert copies == ["no copies (training showers not compared)", "copies of reference showers: 25 %"]
+    assert not {"recall", "precision", "density"} & set(found["columns"]), "larger for worse models"
+    coverage = [row["values"]["coverage"]["text"] for row in found["rows"]]
+    assert all(text.endswith(" of equal samples)") for text in coverage)
     assert any("numbers of generated showers" in note for note in found["notes"])
     out = tmp_path / "out"
     assert json.loads((out / "report.json").read_text())["rows"] == json.loads(json.dumps(found["rows"]))

@@ -32,7 +32,7 @@ from support.toys import cartesian, geometry_of, toy_showers
 def test_folder(report_folder):
     assert {path.name for path in report_folder.iterdir()} == {"report.html", "report.json", "plots"}
     plots = {path.stem for path in (report_folder / "plots").iterdir()}
-    assert {"overview", "average_showers", "correlations", "neighbours", "calibration"} <= plots
+    assert {"overview", "average_showers", "correlations", "neighbours", "copies", "calibration"} <= plots
     for name in plots:
         assert (report_folder / "plots" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
         assert (report_folder / "plots" / f"{name}.pdf").read_bytes().startswith(b"%PDF")
@@ -62,6 +62,12 @@ def test_report(report_folder):
     assert 1000 < voxels["n_pulls"] <= 3 * 504
     assert 1 < voxels["visible_factor_median"] < 1.3
     assert report["ranking"] is None
+    assert report["energies"]["distance"] is None
+    assert report["training"]["status"] == "none"
+    assert set(report["copies"]["checks"]) == {"reference", "generated"}
+    assert not any(check["alarm"] for check in report["copies"]["checks"].values())
+    floor, found = (report["prdc"][name] for name in ("floor", "result"))
+    assert floor["n_generated"] == found["n_generated"] == 120
     assert "Geant4" in report["verdict"]["headline"]
 
 
@@ -343,7 +349,7 @@ def test_a_large_sample_is_cut_where_it_must_be_in_memory(files, tmp_path, monke
     pair = files / "a.h5", files / "b.h5"
     report = evaluate(*pair, tmp_path / "r", settings=QUICK)
     assert report["notes"][0].startswith("Of the 200 generated showers 150, drawn at random, are used")
-    assert report["prdc"]["result"]["n_generated"] == 150
+    assert report["prdc"]["result"]["n_generated"] == 75, "against half of the reference"
     assert report["average_showers"]["generated"]["n_showers"] == 200
 
 

@@ -1,14 +1,15 @@
 """Numbers as text, the verdict in words, places among the published."""
 
-import re
-
+import numpy as np
 import pytest
 
+from caloforge.report.copies import copy_note, copy_words
 from caloforge.report.formatting import auc, flat, over_floor, pm, sig, span
 from caloforge.report.naming import reference_name, sample_names
 from caloforge.report.plain import plain
 from caloforge.report.published import METRICS, challenge_metrics, published, rank
 from caloforge.report.samples import split_slice
+from caloforge.report.spectra import energy_facts
 from caloforge.report.verdict import distinguishable, single_voxel_words, verdict
 
 
@@ -93,7 +94,7 @@ def test_verdict_without_classifier():
     assert "c (separation 0.30, 30 × its floor)" in found["sentences"][0]
 
 
-def judged(auc=0.5, error=0.01, spread=0.01, floor=None, neighbours=None, features=(), n=100, **entries):
+def judged(auc=0.5, error=0.01, spread=0.01, floor=None, features=(), n=100, **entries):
     """Headline of a report with one classifier."""
     sizes = {"n_train": 6 * n // 10, "n_selection": 2 * n // 10, "n_test": 2 * n // 10}
     result = {"auc": auc, "auc_error": error, "auc_spread": spread, "aucs": [auc] * 2, "jsd": 0.0} | sizes
@@ -101,7 +102,6 @@ def judged(auc=0.5, error=0.01, spread=0.01, floor=None, neighbours=None, featur
         "features": list(features) or [row("a", 0.01)],
         "samples": {"reference": {"provenance": {}}},
         "classifiers": [{"title": "trees", "result": result, "floor": floor, "learning_curve": None}],
-        "neighbours": neighbours,
     }
     return verdict(report | entries)
 
@@ -165,14 +165,50 @@ def test_a_few_showers_acquit_nobody():
 
 
 @pytest.mark.parametrize(
-    ("alarm", "words"), [("memorising", "copies of reference"), ("collapsed", "repeat themselves")]
+    ("alarm", "words", "short"),
+    [
+        ("training", "copies of training showers: 100 %", "copies of training showers: 100 %"),
+        ("reference", "copies of reference showers: 100 %", "copies of reference showers: 100 %"),
+        ("generated", "they repeat themselves: 100 % have a twin", "repeats itself: 100 %"),
+    ],
 )
-def test_copies_are_in_the_headline(alarm, words):
-    distances = {"memorising": False, "collapsed": False}
-    assert words not in judged(neighbours={"distances": distances})["headline"]
-    alarmed = {"distances": distances | {alarm: True}}
-    assert re.search(f"; but .*{words}", judged(neighbours=alarmed)["headline"])
-    assert re.search(f"; and .*{words}", judged(auc=0.9, neighbours=alarmed)["headline"])
+def test_copies_are_in_the_headline(alarm, words, short):
+    quiet = {name: {"alarm": False, "copies": 0.0} for name in ("training", "reference", "generated")}
+    found = judged(copies={"checks": quiet})
+    assert words not in found["headline"]
+    (fact,) = (fact for fact in found["facts"] if fact["name"] == "Copies")
+    assert fact["value"] == "no copies"
+    assert "training" in fact["note"]
+    alarmed = {"checks": quiet | {alarm: {"alarm": True, "copies": 1.0}}}
+    assert judged(copies=alarmed)["headline"].endswith(f"; but {words}.")
+    assert judged(auc=0.9, copies=alarmed)["headline"].endswith(f"; and {words}.")
+    assert copy_words({"copies": alarmed}) == short
+    assert "no other number" in copy_note({"copies": alarmed})
+
+
+def test_training_showers_that_were_not_compared_are_named():
+    report = {
+        "copies": {"checks": {name: {"alarm": False, "copies": 0.0} for name in ("reference", "generated")}}
+    }
+    assert copy_words(report) == "no copies (training showers not compared)"
+    assert "training showers were not compared" in copy_note(report)
+    assert "no model was trained" in copy_note(report | {"training": {"status": "none"}})
+    assert copy_words({"copies": {"left_out": "too few"}}) is None
+
+
+def test_other_energies_come_first():
+    rng = np.random.default_rng(0)
+    low, high = rng.uniform(1e3, 1e5, 400), rng.uniform(5e4, 1e5, 400)
+    assert energy_facts(low, rng.uniform(1e3, 1e5, 400))["distance"] is None
+    headline = judged(auc=0.93, energies=energy_facts(high, low))["headline"]
+    assert headline.startswith("The generated showers have other incident energies (50")
+    assert "on average 75" in headline
+    assert headline.endswith("so no number says how good they are, AUC 0.930 ± 0.010 neither.")
+    same = judged(energies=energy_facts(low, low))["headline"]
+    assert "energies" not in same
+    copies = {"checks": {"training": {"alarm": True, "copies": 1.0}}}
+    both = judged(energies=energy_facts(high, low), copies=copies)["headline"]
+    assert both.endswith("neither; and copies of training showers: 100 %.")
 
 
 def test_one_feature_that_is_far_off_is_no_chance():

@@ -20,6 +20,13 @@ def evaluate(
             metavar="G4B.h5", help="More of them: Geant4 against Geant4 is the floor of each number."
         ),
     ] = None,
+    training: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TRAIN.h5",
+            help="Showers that trained the model; FILE[START:STOP], too. Copies are looked for among them.",
+        ),
+    ] = None,
     level: Annotated[
         str, typer.Option(help="fast (minutes) or full (the neural classifiers; hours on a CPU).")
     ] = "fast",
@@ -71,6 +78,7 @@ def evaluate(
                 reference,
                 output,
                 second_reference=second_reference,
+                training=training,
                 settings=settings,
                 threshold=threshold,
                 geometry=geometry,

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from caloforge.errors import ValueRangeError
-from caloforge.evaluation.neighbours import log_voxels, showers_of_both, squared_distances
+from caloforge.evaluation.nearest import log_voxels, showers_of_both, squared_distances
 from caloforge.showers import Showers
 
 __all__ = ["PRDC", "prdc", "shower_prdc"]
@@ -20,24 +20,25 @@ _HARDLY_ANY: Final = 0.01
 @final
 @dataclass(frozen=True, kw_only=True)
 class PRDC:
-    """The four numbers; equal samples do not reach 1 in the first two, compare with Geant4 against Geant4.
+    """The four numbers. None is better the larger it is: compare with Geant4 against Geant4, of the same sizes.
 
     The errors are standard errors of a share or a mean with the other sample held fixed; for equal samples they
     are up to a third too small.
     """
 
     precision: float
-    """Share of the generated showers that lie within the reference sample, 0 to 1, higher is better."""
+    """Share of the generated showers that lie within the reference sample, 0 to 1; largest for too typical ones."""
     precision_error: float
     recall: float
-    """Share of the reference showers that lie within the generated sample, 0 to 1, higher is better."""
+    """Share of the reference showers that lie within the generated sample, 0 to 1; largest if that scatters widely."""
     recall_error: float
     density: float
     """Mean number of reference showers that have a generated one near, over k; about 1 for equal samples.
     More is no better: the generated showers crowd where the reference's are dense."""
     density_error: float
     coverage: float
-    """Share of the reference showers that have a generated one near, 0 to 1, higher is better."""
+    """Share of the reference showers that have a generated one near, 0 to 1. Below the expected one they are missed;
+    above is no better."""
     coverage_error: float
     coverage_expected: float
     """Coverage of two samples of these sizes from one distribution; their density is 1."""

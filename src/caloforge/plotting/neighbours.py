@@ -11,7 +11,7 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
 from caloforge.geometry import CartesianGrid, Geometry
-from caloforge.plotting.style import GENERATED, REFERENCE, label_log_axis
+from caloforge.plotting.style import GENERATED, MUTED, REFERENCE, SERIES, label_log_axis
 
 __all__ = ["draw_neighbour_distances", "draw_neighbours"]
 
@@ -83,14 +83,17 @@ def draw_neighbour_distances(
     counts: Mapping[str, Int[np.ndarray, " b"]],
     label: str,
     *,
+    limit: float | None = None,
     reference_name: str = REFERENCE["label"],
 ) -> Figure:
     """Histograms of distances to the nearest neighbour.
 
     Args:
         edges: Bin edges, ``(b + 1,)``, positive.
-        counts: For ``"reference_to_reference"``, ``"generated_to_reference"``, ``"generated_to_generated"``.
+        counts: For ``"reference_to_reference"``, ``"generated_to_reference"``, ``"generated_to_generated"``, and
+            ``"generated_to_training"``, which may be left out.
         label: Of the axis of distances.
+        limit: Distance below which showers are copies.
         reference_name: What to call the reference.
     """
     figure = Figure(figsize=(6.2, 3.6), layout="constrained")
@@ -118,6 +121,16 @@ def draw_neighbour_distances(
         linestyle="--",
         label=f"{GENERATED['label']} to {GENERATED['label']}",
     )
+    if "generated_to_training" in counts:
+        axes.stairs(
+            counts["generated_to_training"],
+            edges,
+            color=SERIES[1],
+            linewidth=1.4,
+            label=f"{GENERATED['label']} to training showers",
+        )
+    if limit is not None:
+        axes.axvline(limit, color=MUTED, linewidth=0.8, linestyle=":", label="copies are left of this")
     axes.set(xscale="log", xlabel=label, ylabel="showers", ylim=(0, None))
     axes.set_xlim(edges[0], edges[-1])
     label_log_axis(axes.xaxis, edges[0], edges[-1])

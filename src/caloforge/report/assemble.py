@@ -1,6 +1,5 @@
 """Every number of a report, piece by piece."""
 
-import dataclasses
 import functools
 from collections.abc import Callable, Sequence
 from typing import Any, final
@@ -17,11 +16,12 @@ from caloforge.evaluation.challenge import (
     challenge_features,
     challenge_voxel_edges,
 )
+from caloforge.evaluation.copies import check_copies
 from caloforge.evaluation.correlation import compare_correlations
 from caloforge.evaluation.distances import feature_distances
 from caloforge.evaluation.fpd import frechet_physics_distance
 from caloforge.evaluation.kpd import kernel_physics_distance
-from caloforge.evaluation.neighbours import NeighbourDistances, nearest_showers, neighbour_distances
+from caloforge.evaluation.nearest import nearest_showers
 from caloforge.evaluation.physics_distance import PHYSICS_DISTANCE_SETTINGS
 from caloforge.evaluation.prdc import shower_prdc
 from caloforge.evaluation.sample import SampleStatistics, sample_statistics, voxel_spectrum
@@ -29,6 +29,7 @@ from caloforge.evaluation.voxel_comparison import compare_voxels
 from caloforge.evaluation.voxel_correlations import compare_voxel_correlations
 from caloforge.evaluation.voxel_sums import voxel_sums
 from caloforge.report.classifier_tests import ClassifierTests, OnStep
+from caloforge.report.copies import copy_facts
 from caloforge.report.energy_slices import energy_slices
 from caloforge.report.feature_groups import group_tests
 from caloforge.report.pieces import CLASSIFIERS, Pieces
@@ -60,6 +61,7 @@ class Assembly:
         generated: The showers in question.
         reference: The showers that are right.
         second: More right showers, for the floor.
+        training: The showers that trained the model, if they are at hand.
         settings: Level, seed, trainings.
         pieces: Where finished ones are kept.
     """
@@ -69,11 +71,13 @@ class Assembly:
         generated: Sample,
         reference: Sample,
         second: Sample | None,
+        training: Sample | None = None,
         *,
         settings: EvaluationSettings,
         pieces: Pieces,
     ) -> None:
         self._generated, self._reference, self._second = generated, reference, second
+        self._training = training
         self._settings, self._pieces = settings, pieces
 
     @property
@@ -91,6 +95,7 @@ class Assembly:
             ("single_voxels", "single voxels", self._single_voxels),
             ("distances", "FPD, KPD", self._distances),
             ("prdc", "precision, recall", self._prdc),
+            ("copies", "copies", self._copies),
             ("neighbours", "nearest neighbours", self._neighbours),
             ("single_showers", "single showers", lambda: single_showers(self._generated, self._reference)),
         ]
@@ -121,7 +126,7 @@ class Assembly:
         return report
 
     def _key(self, what: Any) -> Any:
-        samples = (self._generated, self._reference, self._second)
+        samples = (self._generated, self._reference, self._second, self._training)
         settings = self._settings
         return [
             what,
@@ -256,20 +261,23 @@ class Assembly:
         }
 
     def _prdc(self) -> Any:
-        most, seed = _NEIGHBOURS[self._settings.level], self._settings.seed
+        """Against the reference, and the same number of right showers against it: their numbers are the goal."""
+        seed = self._settings.seed
         generated, reference = self._showers()
-        second = self._second_showers()
+        if (right := self._second_showers()) is None:
+            order = np.random.default_rng(derive_seed(seed, "halves")).permutation(len(reference))
+            reference, right = reference[order[::2]], reference[order[1::2]]
+        n = min(len(generated), len(right), _NEIGHBOURS[self._settings.level])
+        judge = functools.partial(shower_prdc, max_showers=n, seed=seed)
         return {
-            "result": shower_prdc(generated, reference, max_showers=most, seed=seed),
-            "floor": second and shower_prdc(second, reference, max_showers=most, seed=seed),
+            "result": judge(generated, reference),
+            "floor": judge(right, reference),
+            "halves": self._second is None,
         }
 
     def _neighbours(self) -> Any:
         generated, reference = self._showers()
         nearest = nearest_showers(generated, reference, e_inc=target_energies(generated.e_inc))
-        distances = neighbour_distances(
-            generated, reference, max_showers=_NEIGHBOURS[self._settings.level], seed=self._settings.seed
-        )
         return {
             "pairs": [
                 {
@@ -285,9 +293,17 @@ class Assembly:
                     nearest.distance[:, 0].tolist(),
                     strict=True,
                 )
-            ],
-            "distances": _distance_histogram(distances),
+            ]
         }
+
+    def _copies(self) -> Any:
+        found = check_copies(
+            *self._showers(),
+            None if self._training is None else self._training.chunks(),
+            max_showers=_NEIGHBOURS[self._settings.level],
+            seed=self._settings.seed,
+        )
+        return copy_facts(found)
 
 
 def correlated_features(names: list[str]) -> list[str]:
@@ -302,24 +318,6 @@ def correlated_features(names: list[str]) -> list[str]:
     chosen = [name for name in names if name.rpartition("_")[0] in kinds]
     whole = [name for name in names if not name.rpartition("_")[2].isdigit()]
     return whole[:_MAX_WHOLE] + chosen[: max(_MAX_LAYERS, len(kinds) * _FEW_LAYERS)]
-
-
-def _distance_histogram(found: NeighbourDistances) -> dict[str, Any]:
-    """The distances as counts; copies, at distance 0, are in the first bin."""
-    arrays = {
-        name: getattr(found, name)
-        for name in ("reference_to_reference", "generated_to_reference", "generated_to_generated")
-    }
-    values = np.concatenate(list(arrays.values()))
-    low, high = np.quantile(values[values > 0], (0.001, 0.999))
-    edges = np.geomspace(low, max(high, 1.001 * low), 41)
-    counts = {name: np.histogram(np.clip(v, low, high), edges)[0] for name, v in arrays.items()}
-    kept = {f.name: getattr(found, f.name) for f in dataclasses.fields(found) if f.name not in arrays}
-    return kept | {
-        "memorising": found.memorising,
-        "collapsed": found.collapsed,
-        "histogram": {"edges": edges, "counts": counts},
-    }
 
 
 def _draws(n_features: int) -> int:

@@ -13,6 +13,7 @@ from caloforge.errors import CaloForgeError, ConfigError, OutputError
 from caloforge.files import explain_os_error
 from caloforge.geometry import Geometry
 from caloforge.plotting import draw_overlay
+from caloforge.report.copies import copy_words
 from caloforge.report.figures import write_figure
 from caloforge.report.folder import check_folder, replace_folder
 from caloforge.report.formatting import auc, sig
@@ -21,7 +22,6 @@ from caloforge.report.page import environment
 from caloforge.report.plain import plain, write_json
 from caloforge.report.restore import feature_of
 from caloforge.report.schema import COMPARISON_SCHEMA, PAGE, PLOTS, REPORT_FILE, SCHEMA_VERSION, load_report
-from caloforge.report.verdict import neighbour_words
 
 __all__ = ["compare_reports"]
 
@@ -124,8 +124,8 @@ def _notes(loaded: Mapping[str, Mapping[str, Any]]) -> list[str]:
             notes.append(f"The reports have different {what}, so their numbers compare only roughly.")
     if len({report["settings"].get("level") for report in loaded.values()}) > 1:
         notes.append(
-            "The reports have different levels: recall and coverage, which are found with more showers at the "
-            "full level, compare only roughly."
+            "The reports have different levels: coverage, which is found with more showers at the full level, "
+            "compares only roughly."
         )
     return notes
 
@@ -152,10 +152,11 @@ def _table(loaded: Mapping[str, Mapping[str, Any]]) -> tuple[list[str], list[dic
         for key, row in distances.items():
             values[f"{key.upper()} × 10³"] = row["value"], sig(1000 * row["value"], 3)
         if found := (report.get("prdc") or {}).get("result"):
-            for key in ("recall", "coverage"):
-                values[key] = found[key], sig(found[key], 3)
-        if words := neighbour_words(report):  # a sample that copies has the best of all numbers above
-            values["nearest neighbours"] = None, words
+            # Not precision, recall or density: recall is largest for showers that scatter too widely.
+            expected = f"{sig(found['coverage_expected'], 3)} of equal samples"
+            values["coverage"] = found["coverage"], f"{sig(found['coverage'], 3)} ({expected})"
+        if words := copy_words(report):  # a sample that copies has the best of all numbers above
+            values["copies"] = None, words
         verdict = report["verdict"]
         values["features that differ"] = (
             verdict["n_failing"],

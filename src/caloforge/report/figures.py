@@ -116,6 +116,8 @@ def _figures(report: Mapping[str, Any]) -> Iterator[tuple[str, Callable[[], Figu
     yield from _of_classifiers(report["classifiers"])
     if "pairs" in (neighbours := report["neighbours"]):
         yield from _of_neighbours(neighbours, geometry, name)
+    if "histogram" in (copies := report["copies"]):
+        yield "copies", functools.partial(_draw_copies, copies, name)
 
 
 def _by_relation(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[tuple[int, float, float]]]:
@@ -209,14 +211,14 @@ def _of_neighbours(
         for pair in neighbours["pairs"]
     ]
     yield "neighbours", lambda: draw_neighbours(pairs, geometry, reference_name=reference)
-    histogram = neighbours["distances"]["histogram"]
-    counts = {name: np.array(values) for name, values in histogram["counts"].items()}
-    yield (
-        "neighbour_distances",
-        lambda: draw_neighbour_distances(
-            array(histogram["edges"]),
-            counts,
-            "distance to the nearest neighbour [MeV]",
-            reference_name=reference,
-        ),
+
+
+def _draw_copies(copies: Mapping[str, Any], reference: str) -> Figure:
+    histogram = copies["histogram"]
+    return draw_neighbour_distances(
+        array(histogram["edges"]),
+        {name: np.array(values) for name, values in histogram["counts"].items()},
+        "distance in shape to the nearest shower, over the natural one",
+        limit=copies["copy"],
+        reference_name=reference,
     )

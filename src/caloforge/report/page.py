@@ -19,7 +19,7 @@ _SECTIONS = (
     ("pictures", "Average showers, profiles, correlations", "average_showers"),
     ("features", "Features", "features"),
     ("voxels", "Single voxels", "single_voxels"),
-    ("neighbours", "Nearest neighbours", "neighbours"),
+    ("neighbours", "Copies and nearest neighbours", "neighbours"),
     ("samples", "Samples and settings", "samples"),
     ("reading", "How to read the numbers", "samples"),
 )

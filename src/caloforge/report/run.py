@@ -28,6 +28,8 @@ from caloforge.report.published import challenge_metrics, rank
 from caloforge.report.samples import Sample, check_independent, check_pair, open_sample, overlap
 from caloforge.report.schema import PAGE, PLOTS, REPORT_FILE, SCHEMA, SCHEMA_VERSION
 from caloforge.report.settings import EvaluationSettings
+from caloforge.report.spectra import energy_facts
+from caloforge.report.training_showers import find_training
 from caloforge.report.verdict import verdict
 from caloforge.showers import Showers
 
@@ -42,6 +44,7 @@ def evaluate(
     output: str | Path,
     *,
     second_reference: str | Path | Showers | None = None,
+    training: str | Path | Showers | None = None,
     settings: EvaluationSettings | None = None,
     threshold: float | None = None,
     geometry: Geometry | str | Path | None = None,
@@ -60,6 +63,8 @@ def evaluate(
         reference: The showers that are right, usually Geant4.
         output: Folder to write.
         second_reference: More right showers; their test against ``reference`` gives every number its floor.
+        training: The showers that trained the model; copies are looked for among them. By default the file that
+            generated showers of this package name, if it is beside one of the samples or in the current folder.
         settings: Level, seed, number of trainings; by default those of :class:`EvaluationSettings`.
         threshold: Softer voxels count as empty, in all samples, MeV; by default the CaloChallenge's for its
             calorimeters, else 1 keV.
@@ -85,6 +90,7 @@ def evaluate(
             reference,
             output,
             second_reference=second_reference,
+            training=training,
             settings=settings,
             threshold=threshold,
             geometry=geometry,
@@ -101,6 +107,7 @@ def _evaluate(
     output: Path,
     *,
     second_reference: str | Path | Showers | None,
+    training: str | Path | Showers | None,
     settings: EvaluationSettings,
     threshold: float | None,
     geometry: Geometry | str | Path | None,
@@ -131,10 +138,15 @@ def _evaluate(
     )
     if leakage.status != "independent":
         notes.append(leakage.message)
+    trained = find_training(
+        training, samples[0], samples[1], leakage, find, allow_leakage=settings.allow_leakage
+    )
+    if trained.caution:
+        notes.append(trained.caution)
 
     pieces = Pieces(output.with_name(f"{output.name}.parts"))
     second = samples[2] if len(samples) > 2 else None
-    assembly = Assembly(samples[0], samples[1], second, settings=settings, pieces=pieces)
+    assembly = Assembly(samples[0], samples[1], second, trained.sample, settings=settings, pieces=pieces)
     report = {
         "schema": SCHEMA,
         "schema_version": SCHEMA_VERSION,
@@ -142,7 +154,11 @@ def _evaluate(
         "software": _software(),
         "settings": plain(settings) | {"threshold_MeV": samples[1].threshold},
         "geometry": samples[1].geometry.to_dict(),
-        "samples": {s.role.replace(" ", "_"): plain(s.facts()) for s in samples},
+        "samples": {
+            s.role.replace(" ", "_"): plain(s.facts()) for s in [*samples, *filter(None, [trained.sample])]
+        },
+        "energies": energy_facts(samples[0].e_inc, samples[1].e_inc),
+        "training": {"status": trained.status, "message": trained.message},
         "leakage": plain(leakage),
         "notes": notes,
     }

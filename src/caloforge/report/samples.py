@@ -25,13 +25,12 @@ from caloforge.geometry import Geometry
 from caloforge.io.digests import shower_digests
 from caloforge.io.physics import Physics
 from caloforge.io.source import check_range, open_source
+from caloforge.report.spectra import RARE, spectra_distance
 from caloforge.showers import Showers
 from caloforge.units import GeV, keV
 
 __all__ = ["Sample", "check_independent", "check_pair", "open_sample", "overlap", "split_slice"]
 
-_RARE = 1e-6
-"""A difference that two samples of one spectrum show less often than this is one of the spectra."""
 _SCAN = 20
 """So few distinct energies of many showers are a scan, not draws from a spectrum."""
 _ROWS = 4096
@@ -269,9 +268,10 @@ def check_pair(first: Sample, second: Sample, *, allow_shared: bool = False) -> 
             f"The samples have different sizes: {len(first):,} {first.role} and {len(second):,} {second.role} "
             "showers. Histograms are normalised; the classifier takes the same number of both."
         )
-    if (difference := _spectra_differ(first.e_inc, second.e_inc)) is not None:
+    if (difference := spectra_distance(first.e_inc, second.e_inc)) is not None:
         notes.append(
-            f"The incident energies are distributed differently ({difference}), so every feature that depends on "
+            f"The incident energies are distributed differently (Kolmogorov-Smirnov distance {difference:.3f}), so "
+            "every feature that depends on "
             "the energy differs for that reason alone. Generate with the reference's spectrum "
             "(caloforge generate --energies LOW:HIGH --spectrum uniform or log-uniform)."
         )
@@ -363,7 +363,7 @@ def _check_ranges(first: Sample, second: Sample) -> None:
     """Too many showers of one sample lie beyond all of the other's for one spectrum to be plausible."""
     for one, other in ((first, second), (second, first)):
         low, high = other.e_inc.min(), other.e_inc.max()
-        allowed = 1 - _RARE ** (1 / _n_independent(other.e_inc))
+        allowed = 1 - RARE ** (1 / _n_independent(other.e_inc))
         beyond = max(np.mean(one.e_inc < low), np.mean(one.e_inc > high))
         if beyond > allowed:
             common = max(first.e_inc.min(), second.e_inc.min()), min(first.e_inc.max(), second.e_inc.max())
@@ -383,15 +383,6 @@ def _n_independent(e_inc: Float[np.ndarray, " n"]) -> int:
     """How many energies were drawn: a repeated one tells nothing new, unless all are of a scan of a few."""
     distinct = len(np.unique(e_inc))
     return len(e_inc) if distinct < _SCAN and len(e_inc) >= 5 * distinct else distinct
-
-
-def _spectra_differ(a: Float[np.ndarray, " n"], b: Float[np.ndarray, " m"]) -> str | None:
-    """Kolmogorov's distance if it is larger than chance explains, in words."""
-    values = np.concatenate([a, b])
-    below = [np.searchsorted(np.sort(x), values, side="right") / len(x) for x in (a, b)]
-    distance = float(np.abs(below[0] - below[1]).max())
-    limit = np.sqrt(-0.5 * np.log(_RARE / 2) * (len(a) + len(b)) / (len(a) * len(b)))
-    return f"Kolmogorov-Smirnov distance {distance:.3f}" if distance > limit else None
 
 
 def _ranges(samples: list[Sample]) -> str:

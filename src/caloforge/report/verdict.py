@@ -5,11 +5,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from caloforge.evaluation.same_physics import physics_difference
+from caloforge.report.copies import copy_alarms, copy_note, copy_words
 from caloforge.report.feature_groups import ranked_groups
 from caloforge.report.formatting import auc, pm, sig
 from caloforge.report.naming import reference_name
+from caloforge.report.spectra import other_energies
 
-__all__ = ["distinguishable", "neighbour_words", "single_voxel_words", "verdict"]
+__all__ = ["distinguishable", "single_voxel_words", "verdict"]
 
 _N_WORST = 6
 _BLIND: Final = 0.1
@@ -54,7 +56,7 @@ def verdict(report: Mapping[str, Any]) -> dict[str, Any]:
     failing = [row for row in rows if row["separation"] > row["floor_95"]]
     tests = report.get("classifiers") or []
     strongest = max(tests, key=_excess, default=None)
-    alarms = _alarms(report)
+    alarms = copy_alarms(report)
     name = reference_name(report["samples"]["reference"]["provenance"])
     sentences = []
     if strongest is None:
@@ -66,6 +68,13 @@ def verdict(report: Mapping[str, Any]) -> dict[str, Any]:
     voxels = single_voxel_words(report)
     if praised and voxels:
         alarms.append("single voxels differ")
+    value = (
+        None
+        if strongest is None
+        else f"AUC {auc(strongest['result']['auc'], strongest['result']['auc_spread'])}"
+    )
+    if (unlike := other_energies(report, name, value)) is not None:
+        headline, praised = unlike, False
     if alarms:
         headline = f"{headline.removesuffix('.')}; {'but' if praised else 'and'} {' and '.join(alarms)}."
     elif strongest is not None and praised and len(failing) > len(rows) / 2:
@@ -117,13 +126,6 @@ def _excess(test: Mapping[str, Any]) -> float:
     return test["result"]["auc"] - (0.5 if test["floor"] is None else test["floor"]["auc"])
 
 
-def _alarms(report: Mapping[str, Any]) -> list[str]:
-    """What nearest neighbours say that no classifier does, in words."""
-    distances = (report.get("neighbours") or {}).get("distances") or {}
-    words = {"memorising": "many are near copies of reference showers", "collapsed": "they repeat themselves"}
-    return [text for key, text in words.items() if distances.get(key)]
-
-
 def _of_physics(report: Mapping[str, Any], headline: str) -> str | None:
     """That the samples have different physics, where it can explain what the headline says."""
     samples = report["samples"]
@@ -131,15 +133,6 @@ def _of_physics(report: Mapping[str, Any], headline: str) -> str | None:
         return None
     found = physics_difference(*(samples[role]["provenance"] for role in ("generated", "reference")))
     return f"but {found.clause}" if found is not None and found.matters else None
-
-
-def neighbour_words(report: Mapping[str, Any]) -> str | None:
-    """Whether a sample copies its reference or itself, in few words; ``None`` where that was not looked at."""
-    distances = (report.get("neighbours") or {}).get("distances")
-    if not distances:
-        return None
-    named = {"memorising": "memorised showers", "collapsed": "repeats itself"}
-    return ", ".join(words for name, words in named.items() if distances[name]) or "no copies"
 
 
 def _standard_error(result: Mapping[str, Any]) -> float:
@@ -259,8 +252,8 @@ def _facts(report: Mapping[str, Any], strongest: Mapping[str, Any] | None) -> li
         note = "0 for equal samples" if row["floor"] is None else f"floor {sig(1000 * row['floor'], 2)}"
         facts.append(("Fréchet physics distance × 10³", sig(1000 * row["value"], 3), note))
     if found := (report.get("prdc") or {}).get("result"):
-        note = f"{sig(found['coverage_expected'], 3)} expected of equal samples"
+        note = f"{sig(found['coverage_expected'], 3)} expected of equal samples; more is no better"
         facts.append(("Coverage of the reference", sig(found["coverage"], 3), note))
-    if words := neighbour_words(report):
-        facts.append(("Nearest neighbours", words, "memorising, mode collapse"))
+    if words := copy_words(report):
+        facts.append(("Copies", words.partition(" (")[0], copy_note(report)))
     return [{"name": name, "value": value, "note": note} for name, value, note in facts]

@@ -1,9 +1,9 @@
-"""Nearest neighbours between showers: what a generated shower looks like, and whether showers were copied.
+"""The reference showers that are nearest to generated ones, for pictures of both, and distances in blocks.
 
-All distances are Euclidean in the voxels, in MeV or in the logarithm, and worked out in blocks.
+All distances are Euclidean in the voxels, in MeV or in the logarithm. Whether showers were copied is judged in
+:mod:`~caloforge.evaluation.copies`.
 """
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, final
@@ -18,11 +18,8 @@ from caloforge.units import GeV
 __all__ = [
     "NEIGHBOUR_E_INC",
     "NearestShowers",
-    "NeighbourDistances",
-    "NeighbourShare",
     "log_voxels",
     "nearest_showers",
-    "neighbour_distances",
     "showers_of_both",
     "squared_distances",
 ]
@@ -37,10 +34,6 @@ _NEAR_ENERGY = 0.1
 _EMPTY = 0.1
 """Energy, MeV, that a voxel without energy counts as in the logarithm, as in the CaloChallenge."""
 _BLOCK_BYTES = 64e6
-_NEAR = 0.01
-"""Quantile of the reference's own distances below which a neighbour is suspiciously near."""
-_ALARM_SHARE, _ALARM_SIGMA = 0.05, 5.0
-"""Share of suspiciously near showers, and its significance, from which an alarm is raised."""
 
 
 def log_voxels(voxels: Float[np.ndarray, "n V"]) -> Float[np.ndarray, "n V"]:
@@ -197,104 +190,6 @@ def nearest_showers(
     )
 
 
-@final
-@dataclass(frozen=True, kw_only=True)
-class NeighbourShare:
-    """How the nearest-neighbour distances of generated showers compare with the reference's own."""
-
-    median: float
-    """Median distance."""
-    median_error: float
-    """Its standard error, from the order statistics."""
-    nearer: float
-    """Probability that a generated shower's distance is smaller than a reference shower's; 0.5 for equal samples."""
-    nearer_error: float
-    near_share: float
-    """Share below the 1 % quantile of the reference's own distances; 0.01 for equal samples."""
-    near_share_error: float
-    copies: float
-    """Share with distance 0, beyond the share that the reference has itself (showers without energy)."""
-    copies_error: float
-    alarm: bool
-    """Whether ``near_share`` or ``copies`` is above 5 %, and that by five standard errors."""
-
-
-@final
-@dataclass(frozen=True, kw_only=True, eq=False)
-class NeighbourDistances:
-    """Distances to the nearest neighbour, with samples of equal size, each shower left out of its own search."""
-
-    space: Space
-    n_showers: int
-    """Of each sample."""
-    reference_to_reference: Float[np.ndarray, " n"]
-    """What distances are natural: Geant4's own."""
-    generated_to_reference: Float[np.ndarray, " n"]
-    generated_to_generated: Float[np.ndarray, " n"]
-    reference_median: float
-    """Median of the reference's own distances."""
-    reference_median_error: float
-    to_reference: NeighbourShare
-    """An alarm here: the model remembers reference showers."""
-    among_generated: NeighbourShare
-    """An alarm here: the generated showers repeat themselves (mode collapse)."""
-
-    @property
-    def memorising(self) -> bool:
-        """Whether generated showers are much nearer to reference showers than these to each other."""
-        return self.to_reference.alarm
-
-    @property
-    def collapsed(self) -> bool:
-        """Whether generated showers are much nearer to each other than reference showers to each other."""
-        return self.among_generated.alarm
-
-
-def neighbour_distances(
-    generated: Showers,
-    reference: Showers,
-    *,
-    space: Space = "energy",
-    max_showers: int = 5_000,
-    seed: int = 0,
-) -> NeighbourDistances:
-    """Distances to the nearest reference shower, beside the reference's own and the generated among themselves.
-
-    Equally many showers of both samples are drawn, since nearest distances shrink with the number of candidates.
-    To see copies, the reference must hold the showers that the model was trained on; against others, an alarm
-    means that the generated showers lie too close to typical ones.
-
-    Args:
-        generated: The showers in question.
-        reference: The showers to compare with; the same spectrum of incident energies.
-        space: Distances between energies in MeV, or between their logarithms (:func:`log_voxels`).
-        max_showers: Showers of each sample at most; the time grows with the square.
-        seed: Of the drawing.
-
-    Raises:
-        GeometryMismatchError: The samples have different voxels.
-        ValueRangeError: A sample has fewer than 10 showers.
-    """
-    size = min(len(generated), len(reference), max_showers)
-    generated, reference = showers_of_both(generated, reference, max_showers=max(size, 1), seed=seed)
-    _require_showers(generated, reference, at_least=10)
-    mine, theirs = _points(generated, space), _points(reference, space)
-    own = _nearest(theirs)[1]
-    across, among = _nearest(mine, theirs)[1], _nearest(mine)[1]
-    median, median_error = _median(own)
-    return NeighbourDistances(
-        space=space,
-        n_showers=size,
-        reference_to_reference=own,
-        generated_to_reference=across,
-        generated_to_generated=among,
-        reference_median=median,
-        reference_median_error=median_error,
-        to_reference=_share(across, own),
-        among_generated=_share(among, own),
-    )
-
-
 def _points(showers: Showers, space: Space) -> Float[np.ndarray, "n V"]:
     return log_voxels(showers.voxels) if space == "log" else showers.voxels
 
@@ -319,45 +214,3 @@ def _nearest(
         away = points[rows].astype(np.float64) - theirs[index[rows]]
         distance[rows] = np.sqrt(np.einsum("if,if->i", away, away))
     return index, distance
-
-
-def _median(values: Float[np.ndarray, " n"]) -> tuple[float, float]:
-    n, ordered = len(values), np.sort(values)
-    half = math.sqrt(n) / 2  # standard deviation of the number of values below the median
-    low, high = (ordered[int(np.clip(round((n - 1) / 2 + step), 0, n - 1))] for step in (-half, half))
-    return float(np.median(ordered)), float(high - low) / 2
-
-
-def _share(found: Float[np.ndarray, " n"], own: Float[np.ndarray, " m"]) -> NeighbourShare:
-    n, m = len(found), len(own)
-    ordered = np.sort(own)
-    # Share of own distances above each one found, ties as half: Mann and Whitney's statistic, DeLong's error.
-    above = 1 - (np.searchsorted(ordered, found, "left") + np.searchsorted(ordered, found, "right")) / (2 * m)
-    mine = np.sort(found)
-    below = (np.searchsorted(mine, own, "left") + np.searchsorted(mine, own, "right")) / (2 * n)
-    median, median_error = _median(found)
-    near, near_error = _excess(found < np.quantile(own, _NEAR), _NEAR, _NEAR * (1 - _NEAR) / m)
-    same = float(np.mean(own == 0))
-    copies, copies_error = _excess(found == 0, same, same * (1 - same) / m)
-    return NeighbourShare(
-        median=median,
-        median_error=median_error,
-        nearer=float(above.mean()),
-        nearer_error=math.sqrt(above.var(ddof=1) / n + below.var(ddof=1) / m),
-        near_share=near + _NEAR,
-        near_share_error=near_error,
-        copies=copies,
-        copies_error=copies_error,
-        alarm=any(
-            excess > max(_ALARM_SHARE, _ALARM_SIGMA * error)
-            for excess, error in ((near, near_error), (copies, copies_error))
-        ),
-    )
-
-
-def _excess(hits: np.ndarray, expected: float, variance: float) -> tuple[float, float]:
-    """Share of hits beyond the expected one, and its standard error with that of the expectation."""
-    share = float(np.mean(hits))
-    # One hit more, so that a share of 0 or 1 has an error, too.
-    smooth = (np.count_nonzero(hits) + 1) / (len(hits) + 2)
-    return share - expected, math.sqrt(smooth * (1 - smooth) / len(hits) + variance)
