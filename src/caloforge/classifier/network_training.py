@@ -65,7 +65,7 @@ def train_network(
 
     As the papers do it, an epoch is a pass over the training split, the learning rate is constant, and the best
     epoch has the highest accuracy. With a ``portion`` the time does not grow with the sample: an epoch is so many
-    showers, the rest follows in the next; the learning rate falls along half a cosine, and the best epoch has the
+    showers, the others follow in the next; the learning rate falls along half a cosine, and the best epoch has the
     lowest cross entropy on at most a portion of the selection split.
 
     Args:
@@ -74,7 +74,7 @@ def train_network(
         split: Which showers do what.
         config: Epochs, batch size, learning rate.
         moments: Mean and width to scale the inputs by, if any.
-        portion: Showers of an epoch; a small training split is seen up to four times in it.
+        portion: Showers of an epoch, at most; by default each once.
         seed: Fixes the order of the showers.
         state: File to continue from and to keep the state in, if any; removed by the caller.
         save_seconds: Time between saves; a save comes after an epoch.
@@ -148,7 +148,7 @@ def _order(index: Int[np.ndarray, " n"], epoch: int, *, seed: int) -> Int[np.nda
 
 def _portion(index: Int[np.ndarray, " n"], epoch: int, *, size: int, seed: int) -> Int[np.ndarray, " k"]:
     """Showers of an epoch, from passes over the split in ever new orders that go on where the epoch before ended."""
-    size = min(size, 4 * len(index))
+    size = min(size, len(index))
     first, last = epoch * size, (epoch + 1) * size
     passes = range(first // len(index), (last - 1) // len(index) + 1)
     start = first - passes[0] * len(index)
