@@ -81,6 +81,4 @@ class ClassifierConfig:
         if self.architecture == "resnet" and self.inputs != "unnormalised":
             raise ConfigError(f"The ResNet takes unnormalised voxels only, not {self.inputs!r} inputs.")
         if self.architecture == "images" and self.inputs != "log-voxels":
-            raise ConfigError(
-                f"The image network takes inputs='log-voxels' only, not {self.inputs!r}."
-            )
+            raise ConfigError(f"The image network takes inputs='log-voxels' only, not {self.inputs!r}.")

@@ -108,7 +108,9 @@ def train_network(
         else:
             order = _portion(split.train, progress.epoch, size=portion, seed=seed)
             for group in optimizer.param_groups:
-                group["lr"] = config.learning_rate * (1 + math.cos(math.pi * progress.epoch / config.epochs)) / 2
+                group["lr"] = (
+                    config.learning_rate * (1 + math.cos(math.pi * progress.epoch / config.epochs)) / 2
+                )
         for batch in _batches(order, config.batch_size):
             if len(batch) < 2:
                 continue  # batch normalisation needs two
