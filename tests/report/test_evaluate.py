@@ -55,7 +55,12 @@ def test_report(report_folder):
     bins = report["features"][0]["histograms"]
     assert sum(bins["generated"]) == 200
     assert len(bins["edges"]) == len(bins["generated"]) + 1
-    assert set(report["times_s"]) >= {"features", "all", "classifier-trees-features", "classifier-images-log-voxels"}
+    assert set(report["times_s"]) >= {
+        "features",
+        "all",
+        "classifier-trees-features",
+        "classifier-images-log-voxels",
+    }
     assert report["ranking"] is None
     assert "Geant4" in report["verdict"]["headline"]
 
