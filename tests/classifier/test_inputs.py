@@ -28,6 +28,7 @@ ROWS = {
     ("calochallenge", "unnormalised"): [4, 0.1, 0.3, 0.05],
     ("calochallenge", "normalised"): [4, 0.25, 0.75, 1, np.log10(4000 + 1e-8), np.log10(500 + 1e-8)],
     ("resnet", "unnormalised"): [4, 0.1, 0.3, 0.05],
+    ("images", "log-voxels"): [0, np.log(1 + 1e6), np.log(1 + 3e6), np.log(1 + 5e5)],
 }
 
 

@@ -17,7 +17,7 @@ def values(showers, threshold=1.0):
 
 @pytest.fixture
 def on_squares(squares):
-    # layer a, rows x = -5, 5: (0, 0, 1), (3, 4, 0) MeV at y = -20, 0, 20; layer b: 2, 0 at y = -5, 5. Then an empty one.
+    # layer a, rows x = -5, 5: (0, 0, 1), (3, 4, 0) MeV at y = -20, 0, 20; layer b: 2, 0 at y = -5, 5. And an empty one.
     voxels = np.array([[0, 0, 1, 3, 4, 0, 2, 0], [0.0] * 8])
     return values(Showers(e_inc=np.array([20.0, 5.0]), voxels=voxels, geometry=squares))
 
@@ -28,7 +28,10 @@ def test_local_structure(on_squares):
         "isolated": (1, 1),
         "clusters": (2, 1),
         "largest_cluster": (2, 1),
-        "neighbour_hit": (2 / (2 + 2 + 3), 0),  # one pair in both orders, over the neighbours of the three hits
+        "neighbour_hit": (
+            2 / (2 + 2 + 3),
+            0,
+        ),  # one pair in both orders, over the neighbours of the three hits
         "roughness_x": (0, 0),
         "roughness_y": (math.log10(4 / 3), 0),
         "neighbour_correlation_y": (-1, 0),  # a single pair, in both orders

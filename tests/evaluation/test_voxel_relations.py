@@ -5,7 +5,7 @@ import pytest
 
 from caloforge.evaluation.voxel_relations import layer_zones, voxel_relations
 from caloforge.geometry import CartesianGrid, PolarGrid, get_geometry
-from support.toys import cartesian, geometry_of, polar
+from support.toys import geometry_of, polar
 
 
 def pairs(geometry, axis):

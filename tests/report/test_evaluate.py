@@ -47,16 +47,22 @@ def test_report(report_folder):
     assert set(samples) == {"generated", "reference", "second_reference"}
     assert [sample["n_showers"] for sample in samples.values()] == [200, 200, 120]
     assert samples["generated"]["provenance"]["generator"] == "geant4"
-    (test,) = report["classifiers"]
-    assert len(test["result"]["aucs"]) == QUICK.trainings
-    assert abs(test["result"]["auc"] - 0.5) < 5 * test["result"]["auc_error"]
-    assert test["floor"]["auc"] > 0.8, "pions are no electrons"
-    assert [point["n_showers"] for point in test["learning_curve"]["points"]][-1] == 200
+    assert [test["name"] for test in report["classifiers"]] == ["trees-features", "images-log-voxels"]
+    for test in report["classifiers"]:
+        assert len(test["result"]["aucs"]) == QUICK.trainings
+        assert abs(test["result"]["auc"] - 0.5) < 5 * test["result"]["auc_error"]
+        assert [point["n_showers"] for point in test["learning_curve"]["points"]][-1] == 200
+    assert report["classifiers"][0]["floor"]["auc"] > 0.8, "pions are no electrons"
     assert {row["name"] for row in report["features"]} >= {"e_ratio", "e_layer_0", "width_y_1"}
     bins = report["features"][0]["histograms"]
     assert sum(bins["generated"]) == 200
     assert len(bins["edges"]) == len(bins["generated"]) + 1
-    assert set(report["times_s"]) >= {"features", "all", "classifier-trees-features"}
+    assert set(report["times_s"]) >= {
+        "features",
+        "all",
+        "classifier-trees-features",
+        "classifier-images-log-voxels",
+    }
     voxels = report["single_voxels"]
     assert (voxels["n_voxels"], voxels["differs"], len(voxels["worst"])) == (504, False, 10)
     assert 1000 < voxels["n_pulls"] <= 3 * 504

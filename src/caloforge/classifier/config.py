@@ -11,16 +11,17 @@ from caloforge.showers import check_threshold
 
 __all__ = ["ARCHITECTURES", "INPUTS", "Architecture", "ClassifierConfig", "Inputs"]
 
-Architecture = Literal["caloflow", "calochallenge", "resnet", "trees"]
-Inputs = Literal["unnormalised", "normalised", "high-level", "l2lflows", "features"]
+Architecture = Literal["caloflow", "calochallenge", "resnet", "trees", "images"]
+Inputs = Literal["unnormalised", "normalised", "high-level", "l2lflows", "features", "log-voxels"]
 ARCHITECTURES: Final[tuple[str, ...]] = get_args(Architecture)
 INPUTS: Final[tuple[str, ...]] = get_args(Inputs)
 
-_PUBLISHED: Final[dict[str, dict[str, Any]]] = {
+_DEFAULTS: Final[dict[str, dict[str, Any]]] = {
     "caloflow": {"epochs": 150, "learning_rate": 1e-3, "precision": "float32"},
     "calochallenge": {"epochs": 50, "learning_rate": 2e-4, "precision": "float64"},
     "resnet": {"epochs": 50, "learning_rate": 2e-4, "precision": "float32"},
     "trees": {"epochs": 200, "learning_rate": 0.1, "precision": "float64"},
+    "images": {"epochs": 10, "learning_rate": 3e-3, "precision": "float32", "batch_size": 100},
 }
 
 
@@ -37,18 +38,21 @@ class ClassifierConfig:
     """``"caloflow"``: 3 hidden layers of 512, Adam 1e-3, 150 epochs. ``"calochallenge"``: 3 of 2048, in float64,
     Adam 2e-4, 50 epochs. ``"resnet"``: the CaloChallenge's 3-D ResNet-18, for layers that share one grid; in float32,
     where the challenge's script takes float64, which a GPU is many times slower in (``precision``).
-    ``"trees"``: gradient-boosted trees, for an answer within two minutes."""
+    ``"trees"``: gradient-boosted trees, for an answer within two minutes. ``"images"``: a small convolutional
+    network, see :mod:`caloforge.classifier.images`; it needs no features and is as quick."""
     inputs: Inputs = "unnormalised"
     """``"unnormalised"``: voxels. ``"normalised"``: voxels over the energy of their layer, and the layers'
     energies. ``"high-level"``: the features of the CaloChallenge's high-level classifier. ``"l2lflows"``: the ten
     of the L2LFlows papers, see :mod:`caloforge.evaluation.l2lflows`. ``"features"``: all features of the catalogue.
-    Each with the incident energy. ResNet knows the first only."""
+    ``"log-voxels"``: log(1 + E / keV) of the voxels, so hits of all energies count alike. Each with the incident
+    energy. ResNet knows the first only, and the images are the last."""
     trainings: int = 5
     """How often to train, each time with other weights and another split."""
     seed: int = 0
     """Fixes weights, splits and order."""
     epochs: int = 0
-    """Passes over the training split; for trees, the largest number of them."""
+    """Passes over the training split; for trees, the largest number of them; for images, equal portions of training,
+    see :func:`~caloforge.classifier.network_training.train_network`."""
     batch_size: int = 0
     """Showers per step, of both classes together."""
     learning_rate: float = 0.0
@@ -67,7 +71,7 @@ class ClassifierConfig:
             raise UnknownNameError("classifier architecture", str(self.architecture), ARCHITECTURES)
         if self.inputs not in INPUTS:
             raise UnknownNameError("classifier inputs", str(self.inputs), INPUTS)
-        for name, value in (_PUBLISHED[self.architecture] | {"batch_size": 1000}).items():
+        for name, value in ({"batch_size": 1000} | _DEFAULTS[self.architecture]).items():
             if not getattr(self, name):
                 object.__setattr__(self, name, value)
         for name, least in (("trainings", 1), ("seed", 0), ("epochs", 1), ("batch_size", 2)):
@@ -90,3 +94,5 @@ class ClassifierConfig:
             raise ConfigError(f"split must be three positive shares that add up to 1, got {self.split}.")
         if self.architecture == "resnet" and self.inputs != "unnormalised":
             raise ConfigError(f"The ResNet takes unnormalised voxels only, not {self.inputs!r} inputs.")
+        if self.architecture == "images" and self.inputs != "log-voxels":
+            raise ConfigError(f"The image network takes inputs='log-voxels' only, not {self.inputs!r}.")

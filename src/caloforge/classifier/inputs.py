@@ -14,7 +14,7 @@ from caloforge.evaluation import high_level_features, l2lflows_features
 from caloforge.evaluation.challenge import challenge_features
 from caloforge.geometry import Geometry
 from caloforge.showers import Showers
-from caloforge.units import GeV
+from caloforge.units import GeV, keV
 
 __all__ = ["InputRows", "InputTable"]
 
@@ -107,6 +107,8 @@ class InputTable:
         for sample, where, offset in zip(self._samples, (first, ~first), (0, n_reference), strict=True):
             e_inc[where] = sample.e_inc[index[where] - offset]
             voxels[where] = sample.voxels[index[where] - offset]
+        if self._config.inputs == "log-voxels":
+            return np.column_stack([np.log10(e_inc / _UNIT), np.log1p(voxels / keV)]).astype(self.dtype)
         e_layer = self.geometry.e_layer(voxels)
         challenge = self._config.architecture in ("calochallenge", "resnet")
         if self._config.inputs == "normalised":

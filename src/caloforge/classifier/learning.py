@@ -17,6 +17,7 @@ from caloforge.showers import Showers
 
 __all__ = ["learning_curve"]
 
+_FEW = 2  # trainings of each smaller part: the curve shows a trend
 _SHARES = (1 / 8, 1 / 4, 1 / 2, 1.0)
 
 
@@ -39,7 +40,7 @@ def learning_curve(
     Args:
         generated: As in :func:`classifier_test`.
         reference: As in :func:`classifier_test`.
-        config: As in :func:`classifier_test`.
+        config: As in :func:`classifier_test`; of smaller parts there are two trainings at most.
         sizes: Showers of each class; by default an eighth, a quarter, half and all of the smaller sample.
         checkpoint_dir: As in :func:`classifier_test`.
         device: As in :func:`classifier_test`.
@@ -59,16 +60,12 @@ def learning_curve(
             f"got {', '.join(map(str, wanted))}."
         )
     points, seconds = [], 0.0
+    counts = [config.trainings if size == most else min(config.trainings, _FEW) for size in wanted]
     for step, size in enumerate(wanted):
 
         def tell(progress: ClassifierProgress, step: int = step) -> None:
-            on_progress(
-                replace(
-                    progress,
-                    training=step * config.trainings + progress.training,
-                    n_trainings=len(wanted) * config.trainings,
-                )
-            )
+            done = sum(counts[:step])
+            on_progress(replace(progress, training=done + progress.training, n_trainings=sum(counts)))
 
         mine, theirs = (
             _part(showers, size, most, seed=derive_seed(config.seed, "learning curve", name))
@@ -78,7 +75,7 @@ def learning_curve(
             found = classifier_test(
                 mine,
                 theirs,
-                config,
+                replace(config, trainings=counts[step]),
                 checkpoint_dir=checkpoint_dir,
                 device=device,
                 save_seconds=save_seconds,

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from caloforge.classifier.config import ClassifierConfig
 from caloforge.classifier.inputs import InputRows
+from caloforge.classifier.scores import cross_entropy
 from caloforge.classifier.splitting import Split
 from caloforge.errors import NonFiniteError
 from caloforge.files import atomic_path
@@ -43,7 +44,8 @@ class TrainedScores:
 class _Progress:
     epoch: int = 0
     best_epoch: int = 0
-    best_accuracy: float = -1.0
+    accuracy: float = 0.0
+    best: float = -math.inf
 
 
 def train_network(
@@ -53,12 +55,18 @@ def train_network(
     config: ClassifierConfig,
     *,
     moments: tuple[Float[np.ndarray, " F"], Float[np.ndarray, " F"]] | None,
+    portion: int | None = None,
     seed: int,
     state: Path | None,
     save_seconds: float,
     on_epoch: OnEpoch,
 ) -> TrainedScores:
-    """Train and score; the weights are those of the epoch with the highest accuracy on the selection split.
+    """Train and score; the weights are those of the best epoch on the selection split.
+
+    As the papers do it, an epoch is a pass over the training split, the learning rate is constant, and the best
+    epoch has the highest accuracy. With a ``portion`` the time does not grow with the sample: an epoch is so many
+    showers, the others follow in the next; the learning rate falls along half a cosine, and the best epoch has the
+    lowest cross entropy on at most a portion of the selection split.
 
     Args:
         net: Untrained, on the device of the rows.
@@ -66,6 +74,7 @@ def train_network(
         split: Which showers do what.
         config: Epochs, batch size, learning rate.
         moments: Mean and width to scale the inputs by, if any.
+        portion: Showers of an epoch, at most; by default each once.
         seed: Fixes the order of the showers.
         state: File to continue from and to keep the state in, if any; removed by the caller.
         save_seconds: Time between saves; a save comes after an epoch.
@@ -88,11 +97,20 @@ def train_network(
 
     optimizer = torch.optim.Adam(net.parameters(), lr=config.learning_rate)
     progress, best = _resume(state, net, optimizer)
-    selection_labels = rows.labels[torch.from_numpy(split.selection).to(rows.device)].cpu().numpy() > 0.5
+    # In the split lie the showers of one class after those of the other: every k-th is as many of both.
+    selection = split.selection[:: max(1, -(-len(split.selection) // (portion or len(split.selection))))]
+    selection_labels = rows.labels[torch.from_numpy(selection).to(rows.device)].cpu().numpy().astype(int)
     saved = monotonic()
-    while progress.epoch < config.epochs and progress.best_accuracy < 1:
+    while progress.epoch < config.epochs and progress.accuracy < 1:
         net.train()
-        order = np.random.default_rng(derive_seed(seed, "epoch", progress.epoch)).permutation(split.train)
+        if portion is None:
+            order = _order(split.train, progress.epoch, seed=seed)
+        else:
+            order = _portion(split.train, progress.epoch, size=portion, seed=seed)
+            for group in optimizer.param_groups:
+                group["lr"] = (
+                    config.learning_rate * (1 + math.cos(math.pi * progress.epoch / config.epochs)) / 2
+                )
         for batch in _batches(order, config.batch_size):
             if len(batch) < 2:
                 continue  # batch normalisation needs two
@@ -106,15 +124,17 @@ def train_network(
                 f"The classifier's loss is {loss.item()} after epoch {progress.epoch + 1}; "
                 "lower its learning rate."
             )
-        accuracy = float(((scores(split.selection) > 0) == selection_labels).mean())
+        found = scores(selection)
+        progress.accuracy = float(((found > 0) == (selection_labels == 1)).mean())
+        worth = progress.accuracy if portion is None else -cross_entropy(found, selection_labels)
         progress.epoch += 1
-        if accuracy > progress.best_accuracy:
-            progress.best_accuracy, progress.best_epoch = accuracy, progress.epoch
+        if worth > progress.best:
+            progress.best, progress.best_epoch = worth, progress.epoch
             best = {name: value.detach().clone() for name, value in net.state_dict().items()}
         if state is not None and monotonic() - saved >= save_seconds:
             _save(state, progress, net=net.state_dict(), best=best, optimizer=optimizer)
             saved = monotonic()
-        on_epoch(progress.epoch, accuracy)
+        on_epoch(progress.epoch, progress.accuracy)
     net.load_state_dict(best)
     return TrainedScores(
         selection=scores(split.selection),
@@ -122,6 +142,19 @@ def train_network(
         epoch=progress.best_epoch,
         epochs=progress.epoch,
     )
+
+
+def _order(index: Int[np.ndarray, " n"], epoch: int, *, seed: int) -> Int[np.ndarray, " n"]:
+    return np.random.default_rng(derive_seed(seed, "epoch", epoch)).permutation(index)
+
+
+def _portion(index: Int[np.ndarray, " n"], epoch: int, *, size: int, seed: int) -> Int[np.ndarray, " k"]:
+    """Showers of an epoch, from passes over the split in ever new orders that go on where the epoch before ended."""
+    size = min(size, len(index))
+    first, last = epoch * size, (epoch + 1) * size
+    passes = range(first // len(index), (last - 1) // len(index) + 1)
+    start = first - passes[0] * len(index)
+    return np.concatenate([_order(index, number, seed=seed) for number in passes])[start : start + size]
 
 
 def _batches(index: Int[np.ndarray, " n"], size: int) -> Iterator[Int[np.ndarray, " b"]]:

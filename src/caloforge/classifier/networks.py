@@ -1,4 +1,4 @@
-"""The papers' networks; one number per shower, the logit that it is a reference shower."""
+"""The networks of a test; one number per shower, the logit that it is a reference shower."""
 
 import itertools
 import math
@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from caloforge.classifier.config import ClassifierConfig
+from caloforge.classifier.images import ImageNetwork
 from caloforge.errors import GeometryMismatchError
 from caloforge.geometry import Geometry
 from caloforge.seeding import derive_seed
@@ -28,6 +29,8 @@ def build_network(config: ClassifierConfig, geometry: Geometry, n_inputs: int, *
         torch.manual_seed(derive_seed(seed, "init"))
         if config.architecture == "resnet":
             net: nn.Module = ResNet18(image_shape(geometry))
+        elif config.architecture == "images":
+            net = ImageNetwork(geometry)
         else:
             net = dense_network(n_inputs, _WIDTHS[config.architecture])
     return net.to(torch.float64 if config.precision == "float64" else torch.float32)

@@ -50,7 +50,8 @@ class TrainingResult:
     """Jensen-Shannon divergence in bits, estimated as 1 - BCE / ln 2 of the calibrated scores; 0 is
     indistinguishable and 1 disjoint. An estimate, so a little below 0 for equal samples."""
     epoch: int
-    """The epoch, from 1, whose weights were taken: highest accuracy on the selection split."""
+    """The epoch, from 1, whose weights were taken: the best on the selection split, by accuracy, or by cross entropy
+    for trees and images."""
     epochs: int
     """Epochs trained."""
     seconds: float

@@ -10,7 +10,7 @@ from sklearn.isotonic import IsotonicRegression
 from caloforge.classifier.result import CalibrationCurve
 from caloforge.errors import ValueRangeError
 
-__all__ = ["auc_with_error", "calibrate", "calibration_curve", "jensen_shannon", "pooled"]
+__all__ = ["auc_with_error", "calibrate", "calibration_curve", "cross_entropy", "jensen_shannon", "pooled"]
 
 _CLIP = 1e-6
 _BINS = 10
@@ -74,6 +74,11 @@ def calibrate(
     clip = max(_CLIP, 1 / len(score))
     fit = IsotonicRegression(out_of_bounds="clip", y_min=clip, y_max=1 - clip)
     return fit.fit(score, label).predict(other)
+
+
+def cross_entropy(logits: Float[np.ndarray, " n"], label: Int[np.ndarray, " n"]) -> float:
+    """In nats, from logits: exact where a probability would round to 0 or 1."""
+    return float(np.logaddexp(0, np.where(label == 1, -logits, logits)).mean())
 
 
 def jensen_shannon(probability: Float[np.ndarray, " n"], label: Int[np.ndarray, " n"]) -> float:

@@ -6,6 +6,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from caloforge.classifier.config import ClassifierConfig
 from caloforge.classifier.inputs import InputTable
 from caloforge.classifier.network_training import TrainedScores
+from caloforge.classifier.scores import cross_entropy
 from caloforge.classifier.splitting import Split
 from caloforge.seeding import derive_seed
 
@@ -37,7 +38,7 @@ def train_trees(table: InputTable, split: Split, config: ClassifierConfig, *, se
     trees.fit(table.rows(split.train), table.labels[split.train])
     selection, labels = table.rows(split.selection), table.labels[split.selection]
     stages = [logits.reshape(len(labels)) for logits in trees.staged_decision_function(selection)]
-    losses = [_cross_entropy(logits, labels) for logits in stages]
+    losses = [cross_entropy(logits, labels) for logits in stages]
     best = int(np.argmin(losses))
     return TrainedScores(
         selection=stages[best].astype(np.float64),
@@ -45,11 +46,6 @@ def train_trees(table: InputTable, split: Split, config: ClassifierConfig, *, se
         epoch=best + 1,
         epochs=len(losses),
     )
-
-
-def _cross_entropy(logits: np.ndarray, labels: np.ndarray) -> float:
-    """In nats, from logits: exact where a probability would round to 0 or 1."""
-    return float(np.logaddexp(0, np.where(labels == 1, -logits, logits)).mean())
 
 
 def _stage(trees: HistGradientBoostingClassifier, x: np.ndarray, stage: int) -> np.ndarray:

@@ -9,6 +9,7 @@ import torch
 
 from caloforge.classifier.checkpoints import FinishedTrainings
 from caloforge.classifier.config import ClassifierConfig
+from caloforge.classifier.images import portion_size
 from caloforge.classifier.inputs import InputRows, InputTable
 from caloforge.classifier.network_training import TrainedScores, train_network
 from caloforge.classifier.networks import build_network, image_shape
@@ -146,6 +147,7 @@ class _Runner:
                 split,
                 self.config,
                 moments=self.table.moments(split.train) if self.table.standardised else None,
+                portion=portion_size(self.table.geometry) if self.config.architecture == "images" else None,
                 seed=seed,
                 state=state,
                 save_seconds=save_seconds,

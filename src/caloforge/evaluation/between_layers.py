@@ -7,11 +7,11 @@ a few of them together if there are many.
 - correlation with behind: over hits with energy behind them, of the decimal logarithms of a hit's energy and of the
   energy that lies behind it, the next layer's voxels being spread evenly over their areas;
 - shift: how far the centre of energy moves from a zone to the next, in x and y;
-- same side: :math:`\pm\sqrt{|x_k x_{k+1}|}` of the two centres, positive if they lie on one side of the axis, in x and y;
+- same side: :math:`\pm\sqrt{|x_k x_{k+1}|}` of the two centres, positive on one side of the axis, in x and y;
 - alignment: cosine of the angle between the two centres, seen from the axis of the calorimeter;
 - widening: how much the width along x and y grows from a zone to the next;
 - change of hardness: of the mean decimal logarithm of hit energies from a zone to the next;
-- shares: energy and hits of the next zone, each over that of both. Trees need them beside the widening and the change of
+- shares: energy and hits of the next zone, each over that of both. Trees need them beside widening and
   hardness, which depend on how far the shower has developed.
 
 Where one of the two is empty the value is 0.
@@ -77,7 +77,9 @@ def _centres(hits: Hits) -> Iterator[ZoneFeature]:
         yield ZoneFeature(f"shift_{axis}", f"shift of the centre in {axis} behind {{}}", shift, unit="mm")
         product = mean[:, :-1] * mean[:, 1:]
         side = np.where(both, np.sign(product) * np.sqrt(np.abs(product)), 0.0)
-        yield ZoneFeature(f"same_side_{axis}", f"centres on one side in {axis}, {{}} and the next", side, unit="mm")
+        yield ZoneFeature(
+            f"same_side_{axis}", f"centres on one side in {axis}, {{}} and the next", side, unit="mm"
+        )
         away = x[hits.voxel] - mean.ravel()[hits.cell]
         width = np.sqrt(divide(hits.total(hits.energy * away**2), energy))
         widening = np.where(both, np.diff(width, axis=1), 0.0)

@@ -1,5 +1,6 @@
 """Every number of a report, piece by piece."""
 
+import dataclasses
 import functools
 from collections.abc import Callable, Sequence
 from typing import Any, final

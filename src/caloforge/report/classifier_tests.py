@@ -23,6 +23,7 @@ _ARCHITECTURES: Final = {
     "calochallenge": "CaloChallenge's network",
     "resnet": "3-D ResNet",
     "trees": "boosted trees",
+    "images": "image network",
 }
 _INPUTS: Final = {
     "unnormalised": "voxels",
@@ -30,6 +31,7 @@ _INPUTS: Final = {
     "high-level": "high-level features",
     "l2lflows": "L2LFlows features",
     "features": "all features",
+    "log-voxels": "log-voxels",
 }
 
 
@@ -39,6 +41,8 @@ def title_of(config: ClassifierConfig) -> str:
     Example:
         >>> title_of(ClassifierConfig(architecture="trees", inputs="features"))
         'boosted trees on all features'
+        >>> title_of(ClassifierConfig(architecture="images", inputs="log-voxels"))
+        'image network on log-voxels'
     """
     return f"{_ARCHITECTURES[config.architecture]} on {_INPUTS[config.inputs]}"
 
@@ -47,7 +51,7 @@ def test_configs(
     geometry: Geometry, settings: EvaluationSettings, *, threshold: float
 ) -> dict[str, ClassifierConfig]:
     """The tests of a level, by name, the quickest first; the CaloChallenge's own for its calorimeters."""
-    kinds = [("trees", "features")]
+    kinds = [("trees", "features"), ("images", "log-voxels")]
     if settings.level == "full":
         kinds += [("caloflow", inputs) for inputs in ("unnormalised", "normalised", "high-level")]
         if geometry.name.startswith("calochallenge"):
@@ -92,9 +96,7 @@ class ClassifierTests:
         self._showers, self._second, self._folder = showers, second, folder
         self._device = settings.device
         self.configs = test_configs(geometry, settings, threshold=threshold)
-        self._curve = set(list(self.configs)[:1]) | (
-            {"caloflow-unnormalised"} if settings.level == "full" else set()
-        )
+        self._curve = {"trees-features", "images-log-voxels", "caloflow-unnormalised"}
 
     def run(self, name: str, on_part: Callable[[str, float], None]) -> dict[str, Any]:
         """One test: result, floor (``None`` without a second reference), learning curve (of some).

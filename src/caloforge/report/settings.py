@@ -16,7 +16,8 @@ class EvaluationSettings:
     """How thorough an evaluation is, and its random numbers."""
 
     level: Literal["fast", "full"] = "fast"
-    """Fast: boosted trees on features, under two minutes for 20 000 showers. Full: the neural classifiers, too."""
+    """Fast: boosted trees on features and the image network, some minutes for 20 000 showers of CaloGAN. Full:
+    the papers' classifiers, too."""
     seed: int = 0
     """Of splits, trainings and draws."""
     trainings: int = 5
