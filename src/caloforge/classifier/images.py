@@ -87,7 +87,8 @@ class _Convolution(nn.Module):
             stride=steps,
             padding=(depth // 2, 0 if self.cyclic else a // 2, b // 2),
         )
-        self.shape_after = tuple(-(-n // k) for n, k in zip(shape, steps, strict=True))
+        layers, rows, columns = (-(-n // k) for n, k in zip(shape, steps, strict=True))
+        self.shape_after = layers, rows, columns
 
     def forward(self, x: Float[Tensor, "B c l a b"]) -> Float[Tensor, "B d m p q"]:
         if self.cyclic:
