@@ -13,17 +13,20 @@ from typing import Any
 
 PARTICLES = {"eplus": "e+", "gamma": "gamma", "piplus": "pi+"}
 COLUMNS = {
-    "AUC, voxels": "unnormalised",
-    "AUC, normalised": "normalised",
-    "AUC, high-level": "high-level",
-    "AUC, trees": "features",
+    "image network": "log-voxels",
+    "trees, all features": "features",
+    "only local structure": "local structure",
+    "only hit energies": "hit energies",
 }
+"""Title of a column, and the inputs of a classifier or the group of features that trees were confined to."""
 BEGIN, END = "<!-- results -->\n", "<!-- /results -->"
 
 
 def cells(report: dict[str, Any], which: str) -> list[str]:
-    """AUC and spread of each column, of the generated sample (``result``) or of the floor."""
+    """AUC and spread of each column, of the generated sample (``result``) or of the floor, which groups lack."""
     found = {test["result"]["config"]["inputs"]: test[which] for test in report["classifiers"]}
+    if which == "result":
+        found |= {test["group"]: test for test in report["groups"]}
     results = [found.get(inputs) for inputs in COLUMNS.values()]
     return ["" if r is None else f"{r['auc']:.3f} ± {r['auc_spread']:.3f}" for r in results]
 
@@ -39,7 +42,7 @@ def table(folder: Path) -> str:
         mine = {name: report for name, report in reports.items() if name.endswith(f"-{ending}")}
         rows += [[f"`{name}`", particle, *cells(report, "result")] for name, report in mine.items()]
         floors = [cells(report, "floor") for report in mine.values()]
-        rows += [["Geant4 itself", particle, *floor] for floor in [f for f in floors if all(f)][:1]]
+        rows += [["Geant4 itself", particle, *floor] for floor in [f for f in floors if any(f)][:1]]
     return "".join(
         "|" + "|".join(f" {cell} " if cell != "---" else "---" for cell in row) + "|\n" for row in rows
     )
