@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import final
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn.functional import logsigmoid
 
@@ -42,25 +42,30 @@ class VoxelMixture:
 
     def start(self) -> Float[Tensor, " P"]:
         """Parameters that an untrained network gives: components side by side."""
-        spread = [torch.linspace(-2, 2, n) if n > 1 else torch.zeros(n) for n in (self.absolute, self.relative)]
+        spread = [
+            torch.linspace(-2, 2, n) if n > 1 else torch.zeros(n) for n in (self.absolute, self.relative)
+        ]
         zeros = torch.zeros(self.n_components)
         scales = torch.cat([torch.zeros(self.absolute), torch.full((self.relative,), -0.5)])
         return torch.cat([torch.zeros(1), zeros, *spread, scales])
 
     def log_prob(
         self,
-        hit: Float[Tensor, "m n B"],
-        absolute: Float[Tensor, "m n B"],
-        relative: Float[Tensor, "m n B"],
+        hit: Bool[Tensor, "m n B"],
+        values: tuple[Tensor, Tensor],
         slopes: tuple[Tensor, Tensor],
         params: Float[Tensor, "m P n B"],
     ) -> Float[Tensor, "m n B"]:
-        """Log-likelihood of voxels; ``slopes`` are logarithms of the slopes of both scales."""
+        """Log-likelihood of voxels.
+
+        Args:
+            hit: Whether they are hit.
+            values: Their energies on the absolute and the relative scale, ``(m, n, B)``.
+            slopes: Logarithms of the slopes of these.
+            params: As the network gives them.
+        """
         parts, done, k = [], 1, self.n_components
-        for n, value, slope in (
-            (self.absolute, absolute, slopes[0]),
-            (self.relative, relative, slopes[1]),
-        ):
+        for n, value, slope in zip((self.absolute, self.relative), values, slopes, strict=True):
             weight, location, log_scale = (params[:, done + i * k : done + i * k + n] for i in range(3))
             log_scale = log_scale.clamp(*_LOG_SCALE)
             y = (value.unsqueeze(1) - location) * (-log_scale).exp()
@@ -68,7 +73,7 @@ class VoxelMixture:
             done += n
         norm = torch.logsumexp(params[:, 1 : 1 + k], 1)
         if_hit = logsigmoid(params[:, 0]) + torch.logsumexp(torch.cat(parts, dim=1), 1) - norm
-        return torch.where(hit > 0, if_hit, logsigmoid(-params[:, 0]))
+        return torch.where(hit, if_hit, logsigmoid(-params[:, 0]))
 
     def sample(
         self, u: Float[Tensor, "m n B"], z: Float[Tensor, "m n B"], params: Float[Tensor, "m P n B"]
@@ -82,9 +87,11 @@ class VoxelMixture:
         """
         k = self.n_components
         p = params[:, 0].sigmoid()
-        hit = u < p
-        weight = params[:, 1 : 1 + k].softmax(1).cumsum(1)
-        which = (weight[:, :-1] < (u / p).unsqueeze(1)).sum(1, keepdim=True)
+        hit = (u < p).to(u.dtype)
+        weights = params[:, 1 : 1 + k]
+        stairs = (weights - weights.amax(1, keepdim=True)).exp().cumsum(1)
+        chosen = stairs[:, -1:] * (u / p).unsqueeze(1)
+        which = (stairs[:, :-1] < chosen).sum(1, keepdim=True)
         location = params[:, 1 + k : 1 + 2 * k].gather(1, which)[:, 0]
         log_scale = params[:, 1 + 2 * k :].gather(1, which)[:, 0].clamp(*_LOG_SCALE)
         return hit, torch.addcmul(location, log_scale.exp(), z), which[:, 0] < self.absolute
@@ -127,7 +134,7 @@ class BlockNet(nn.Module):
         h, p, n_late = hidden, mixture.n_params, n_members - n_first
         self.film_in, self.film_own = nn.Linear(n_context, h), nn.Linear(n_own, h, bias=False)
         self.film_layer = nn.Parameter(0.1 * torch.randn(h, n_layers))
-        self.film = nn.Linear(h, 4 * h)
+        self.film = nn.Linear(h, 3 * h)
         self.first = nn.Linear(n_inputs, h, bias=False)
         self.first_step = nn.Linear(n_step, h, bias=False)
         self.second = nn.Linear(h, h, bias=False)
@@ -147,31 +154,31 @@ class BlockNet(nn.Module):
 
     def condition(
         self, context: Float[Tensor, "C B"], own: Float[Tensor, "c l B"]
-    ) -> Float[Tensor, "4 H l B"]:
+    ) -> Float[Tensor, "3 H l B"]:
         """What a shower changes in the network, for each of its layers."""
         _, n_layers, n_batch = own.shape
         h = self.film_in.weight @ context + self.film_in.bias[:, None]
         h = h[:, None] + (self.film_own.weight @ own.flatten(1)).view(-1, n_layers, n_batch)
         h = (h + self.film_layer[..., None]).relu()
         film = self.film.weight @ h.flatten(1) + self.film.bias[:, None]
-        return film.view(4, -1, n_layers, n_batch)
+        return film.view(3, -1, n_layers, n_batch)
 
     def trunk(
         self,
         x: Float[Tensor, "F n B"],
         of_step: Float[Tensor, "D s B"],
-        condition: Float[Tensor, "4 H s B"],
+        condition: Float[Tensor, "3 H s B"],
         position: Int[Tensor, " n"],
     ) -> Float[Tensor, "H n B"]:
         """Hidden units of blocks; s is n, or 1 where all blocks are of one step and layer."""
         shape = x.shape[1:]
-        shift_1, gain, shift_2, shift_3 = condition.unbind(0)
+        shift_1, gain, shift_2 = condition.unbind(0)
         of_all = (self.first_step.weight @ of_step.flatten(1)).view(-1, *of_step.shape[1:]) + shift_1
         places = self.places.index_select(0, position).permute(1, 2, 0)[..., None]
         h = (self.first.weight @ x.flatten(1)).view(-1, *shape) + of_all + places[0]
         h = h.relu()
         g = (self.second.weight @ h.flatten(1)).view(-1, *shape) * (1 + gain + places[1])
-        return h + (g + shift_2 + places[2]).relu() + shift_3
+        return h + (g + shift_2 + places[2]).relu()
 
     def early_params(self, h: Tensor, position: Tensor) -> Float[Tensor, "m P n B"]:
         """Of the voxels that are drawn first."""
@@ -179,7 +186,9 @@ class BlockNet(nn.Module):
         params = (self.early.weight @ h.flatten(1)).view(self.n_first, self.mixture.n_params, *h.shape[1:])
         return params + bias
 
-    def late_params(self, h: Tensor, seen: Float[Tensor, "s n B"], position: Tensor) -> Float[Tensor, "m P n B"]:
+    def late_params(
+        self, h: Tensor, seen: Float[Tensor, "s n B"], position: Tensor
+    ) -> Float[Tensor, "m P n B"]:
         """Of the others, which see those."""
         bias = self.bias[:, self.n_first :].index_select(0, position).permute(1, 2, 0)[..., None]
         g = self.late_in.weight @ h.flatten(1) + self.late_seen.weight @ seen.flatten(1)

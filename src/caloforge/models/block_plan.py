@@ -63,7 +63,8 @@ class NetTables(nn.Module):
     far: Tensor
 
     def __init__(
-        self, *, n_members: int, n_first: int, turned: bool, layers: list[int], **tables: np.ndarray) -> None:
+        self, *, n_members: int, n_first: int, turned: bool, layers: list[int], **tables: np.ndarray
+    ) -> None:
         super().__init__()
         self.n_members, self.n_first = n_members, n_first
         for name, table in tables.items():
@@ -103,7 +104,11 @@ class BlockPlan(nn.Module):
         kinds = list(grids.values())
         self.cyclic = any(g.cyclic for g in kinds)
         self.slices = list(geometry.layer_slices)
-        self.n_axes = max(1, *(len(grid_positions(grid)) for grid in grids)) if len(grids) > 1 else max(1, len(grid_positions(geometry.layers[0].grid)))
+        self.n_axes = (
+            max(1, *(len(grid_positions(grid)) for grid in grids))
+            if len(grids) > 1
+            else max(1, len(grid_positions(geometry.layers[0].grid)))
+        )
         nets: list[_Net] = []
         by_key: dict[tuple[int, bool], int] = {}
         self.steps: list[Step] = []
@@ -173,7 +178,9 @@ class BlockPlan(nn.Module):
         self._register("class_of_slot", classes)
         layer_of_step = np.array([s.layer for s in self.steps])
         self._register("layer_of_step", layer_of_step)
-        self._register("first_step", np.array([np.flatnonzero(layer_of_step == k)[0] for k in range(len(layers))]))
+        self._register(
+            "first_step", np.array([np.flatnonzero(layer_of_step == k)[0] for k in range(len(layers))])
+        )
         for k in range(1, len(layers)):
             # Blocks in the order of their numbers, voxels of the layer before in the order of their slots.
             overlaps = layer_overlaps(geometry, k, layers[k])
@@ -261,9 +268,7 @@ class _Rows:
     def __init__(self, n_slots: int, n_blocks: int) -> None:
         self.hit, self.log = 1, 1 + n_slots
         self.energy = 1 + 2 * n_slots
-        self.hits, self.before_energy, self.before_hits = (
-            self.energy + n_blocks * k for k in (1, 2, 3)
-        )
+        self.hits, self.before_energy, self.before_hits = (self.energy + n_blocks * k for k in (1, 2, 3))
         self.count = self.before_hits + n_blocks
 
 

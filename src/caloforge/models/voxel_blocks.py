@@ -4,6 +4,7 @@ Legend of shapes: B showers, L layers, V voxels, S slots, N blocks, T steps, A p
 """
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import final
 
@@ -13,6 +14,19 @@ from torch import Tensor, nn
 
 from caloforge.geometry import Geometry
 from caloforge.models.base import Batch, Stage
+from caloforge.flows.plans import cached_plan
+from caloforge.models.block_features import (
+    LOG,
+    Remaining,
+    layer_before,
+    logs,
+    of_step,
+    places,
+    seen_of,
+    sums,
+    what_is_left,
+)
+from caloforge.models.block_sweep import BlockSweep, StepPlan
 from caloforge.models.block_network import BlockNet, VoxelMixture
 from caloforge.models.block_plan import BlockPlan, NetTables
 from caloforge.models.conditions import log_energies
@@ -27,10 +41,8 @@ __all__ = ["VoxelBlocks", "VoxelBlocksConfig"]
 
 _N_FIT = 20_000
 _UNIT = 100.0  # mm, of moments
-_LOG = 0.1  # of logarithms in the inputs
 _RAREST = 1e-4
 _LEAST_STD = 0.1
-_FARTHEST = 5.0  # of positions relative to the shower's, in standard deviations
 
 
 @final
@@ -83,6 +95,13 @@ class VoxelBlocks(Stage):
         self.energies = HitEnergies(plan.n_classes)
         self.register_buffer("powers", self._powers(), persistent=False)
         self.register_buffer("own", self._own(), persistent=False)
+        pitch = torch.ones(plan.n_axes, self.n_layers)
+        for tables in plan.nets:
+            assert isinstance(tables, NetTables)
+            pitch[:, tables.layers] = tables.pitch[:, None] / _UNIT
+        self.register_buffer("pitch", pitch, persistent=False)
+        self.products: torch.dtype | None = None
+        """Type of the matrix products of :meth:`decode`; by default that of the weights."""
         self.nets = nn.ModuleList()
         for k, tables in enumerate(plan.nets):
             assert isinstance(tables, NetTables)
@@ -143,12 +162,11 @@ class VoxelBlocks(Stage):
         classes = self.plan.class_of_slot[:, None].expand_as(energy)
         self.energies.fit(energy[hit].log(), classes[hit])
         del classes
-        left = self._left(energy, e_layer, moments)
-        for k, (tables, net) in enumerate(zip(self.plan.nets, self.nets, strict=True)):
-            assert isinstance(tables, NetTables)
-            assert isinstance(net, BlockNet)
+        of_layers = e_layer.T / self.threshold
+        left = self._left(energy, sums(*self._wanted(moments), of_layers), of_layers)[0]
+        for k, (tables, net) in enumerate(self._networks()):
             values = energy[tables.slots.flatten()].view(*tables.slots.shape, energy.shape[1])
-            share = self._share(values, left[0][tables.step], tables.n_first)
+            share = self._share(values, left[tables.step], tables.n_first)
             hits = (values > 0).to(share.dtype)
             rate = torch.stack(
                 [
@@ -197,55 +215,51 @@ class VoxelBlocks(Stage):
 
     def forward(self, batch: Batch) -> Float[Tensor, " B"]:
         """Negative log-likelihood of hits and, where hit, of logarithmic energies."""
-        energy = self._slots(batch["voxels"])
-        e_layer, moments = batch["e_layer"], batch["moments"]
+        plan, energy = self.plan, self._slots(batch["voxels"])
+        e_layer = batch["e_layer"].T / self.threshold
         state = self._state(energy)
-        energy_left, mean, variance = self._left(energy, e_layer, moments)
+        wanted = self._wanted(batch["moments"])
+        layer = plan.layer_of_step
+        energy_left, mean, variance = self._left(energy, sums(*wanted, e_layer), e_layer)
         noise = self.config.softness * batch["noise"].permute(1, 2, 0)
-        of_step, mean, std = self._of_step(energy_left, mean, variance, e_layer, self.plan.layer_of_step, noise)
-        wanted = self._wanted(moments)
-        context = self.context(e_layer, moments, batch["e_inc"]).T
-        context = torch.cat([context, torch.zeros_like(context[:1])])
-        hit = energy > 0
-        x = torch.where(hit, energy, torch.ones_like(energy)).log()
-        t, slope = self.energies.encode(x, self.plan.class_of_slot[:, None].expand_as(x))
-        rows = self.plan.rows_of
-        total = 0.0
-        for k, (tables, net) in enumerate(zip(self.plan.nets, self.nets, strict=True)):
-            assert isinstance(tables, NetTables)
-            assert isinstance(net, BlockNet)
-            n = tables.n_blocks
-            seen = [state.index_select(0, tables.rows.flatten()).view(tables.n_rows, n, state.shape[1])]
-            block = self._block_rows(state, rows)
-            seen.append(self._far(tables, block))
-            step = tables.step
-            layer_of = torch.tensor(tables.layers)[tables.layer]
-            seen.append(
-                _places(tables, slice(0, n), wanted[0][:, layer_of], wanted[1][:, layer_of], mean[:, step], std[:, step])
-            )
+        pitch = self.pitch[:, layer, None]
+        log_variance = (variance + (0.1 * pitch).square()).log()
+        mean = mean + noise[: plan.n_axes] * (0.6 * (0.5 * log_variance).exp() + 0.5 * pitch)
+        log_variance = log_variance + 1.2 * noise[plan.n_axes :]
+        std, steps = (0.5 * log_variance).exp(), of_step(energy_left, log_variance, e_layer[layer])
+        context = self._padded(batch["e_layer"], batch["moments"], batch["e_inc"])
+        x = logs(energy)
+        t, slope = self.energies.encode(x, plan.class_of_slot[:, None].expand_as(x))
+        exists = plan.voxel_of_slot < self.n_voxels
+        losses = []
+        for k, (tables, net) in enumerate(self._networks()):
+            n, step = tables.n_blocks, tables.step
+            seen = state.index_select(0, tables.rows.flatten()).view(tables.n_rows, n, state.shape[1])
+            w_mean, w_variance = (w[:, layer[step]] for w in wanted)
+            near = places(tables, slice(0, n), w_mean, w_variance, mean[:, step], std[:, step])
             condition = net.condition(context[:-1], context[self.own[:, tables.layers]])
             h = net.trunk(
-                torch.cat(seen), of_step[:, step], condition.index_select(2, tables.layer), tables.position
+                torch.cat([seen, self._far(tables, state), near]),
+                steps[:, step],
+                condition.index_select(2, tables.layer),
+                tables.position,
             )
-            slots, first = tables.slots, tables.n_first
-            shape = (*slots.shape, energy.shape[1])
-            here, mine = slots.flatten(), energy[slots.flatten()].view(shape)
-            left = energy_left[step]
-            share = self._share(mine, left, first)
-            share_mean = self.get_buffer(f"share_mean_{k}")[:, tables.position, None]
-            share_std = self.get_buffer(f"share_std_{k}")[:, tables.position, None]
-            relative = (share - share_mean) / share_std
+            slots, first, left = tables.slots.flatten(), tables.n_first, energy_left[step]
+            mine = energy[slots].view(*tables.slots.shape, energy.shape[1])
             params = net.early_params(h, tables.position)
             if first < tables.n_members:
-                late = net.late_params(h, self._seen(mine[:first], left), tables.position)
+                late = net.late_params(h, seen_of(mine[:first], left), tables.position)
                 params = torch.cat([params, late])
-            slopes = slope[here].view(shape), -share_std.log().expand_as(mine)
+            share_mean, share_std = (s[:, tables.position, None] for s in self._share_scale(k))
+            share = (self._share(mine, left, first) - share_mean) / share_std
             log_prob = self.mixture.log_prob(
-                hit[here].view(shape), t[here].view(shape), relative, slopes, params
+                mine > 0,
+                (t[slots].view_as(mine), share),
+                (slope[slots].view_as(mine), -share_std.log()),
+                params,
             )
-            exists = (self.plan.voxel_of_slot[slots] < self.n_voxels)[..., None]
-            total = total - (log_prob * exists).sum((0, 1))
-        return total
+            losses.append((log_prob * exists[slots].view(*tables.slots.shape, 1)).sum((0, 1)))
+        return -torch.stack(losses).sum(0)
 
     def context(
         self, e_layer: Float[Tensor, "B L"], moments: Float[Tensor, "B M"], e_inc: Float[Tensor, " B"]
@@ -266,92 +280,43 @@ class VoxelBlocks(Stage):
         e_inc: Float[Tensor, " B"],
     ) -> Float[Tensor, "B V"]:
         """Uniform numbers to voxels in MeV that sum to ``e_layer`` and have, nearly, the moments asked for."""
-        plan, rows, threshold = self.plan, self.plan.rows_of, self.threshold
-        u = u.T
-        chance, place = u[: plan.n_slots], u[plan.n_slots :].logit()
-        n_batch = u.shape[1]
-        e_layer, moments = e_layer.to(u.dtype), moments.to(u.dtype)
-        context = self.context(e_layer, moments, e_inc).T
-        context = torch.cat([context, torch.zeros_like(context[:1])])
-        wanted_mean, wanted_variance = self._wanted(moments)
-        wanted = self._sums(wanted_mean, wanted_variance, e_layer)
-        state = u.new_zeros(rows.count, n_batch)
-        energy = u.new_zeros(plan.n_slots, n_batch)
-        surplus = torch.empty_like(energy)
-        conditions: list[Tensor] = []
-        for tables, net in zip(plan.nets, self.nets, strict=True):
-            conditions.append(net.condition(context[:-1], context[self.own[:, tables.layers]]))
-        before = -1
-        for s, step in enumerate(plan.steps):
-            tables, net = plan.nets[step.net], self.nets[step.net]
-            k, n, first = step.layer, step.n_blocks, tables.n_first
-            here = slice(step.within, step.within + n)
-            if k != before:
-                left = wanted[:, k].clone()
-                if k > 0:
-                    self._show_layer_before(state, energy, k)
-                before = k
-            energy_left, mean, variance = _central(left, e_layer[:, k] / threshold)
-            of_step, mean, std = self._of_step(
-                energy_left[None], mean[:, None], variance[:, None], e_layer, plan.layer_of_step[s : s + 1], None
-            )
-            seen = [state.index_select(0, tables.rows[:, here].flatten()).view(tables.n_rows, n, n_batch)]
-            blocks = plan.layer_blocks[k]
-            block = state[rows.energy : rows.before_energy].view(2, plan.n_blocks, n_batch)[:, blocks]
-            far = tables.far[:, here].flatten(0, 1)
-            seen.append((far @ block).view(2 * tables.far.shape[0], n, n_batch))
-            seen.append(
-                _places(tables, here, wanted_mean[:, k, None], wanted_variance[:, k, None], mean, std)
-            )
-            position = tables.position[here]
-            layer = tables.layers.index(k)
-            h = net.trunk(torch.cat(seen), of_step, conditions[step.net][:, :, layer : layer + 1], position)
-            m = tables.n_members
-            slots = slice(step.slot, step.slot + m * n)
-            mine = energy[slots].view(m, n, n_batch)
-            u_1, z = chance[slots].view(m, n, n_batch), place[slots].view(m, n, n_batch)
-            exists = (plan.voxel_of_slot[slots] < self.n_voxels).view(m, n, 1)
-            over = surplus[slots].view(m, n, n_batch)
-            parts = [(0, first, net.early_params(h, position))]
-            for start, stop, params in parts:
-                part = slice(start, stop)
-                remaining = energy_left[None]
-                if start > 0:
-                    remaining = remaining - mine[:start].sum(0)
-                anchor = remaining.clamp_min(1.0).log()
-                hit, y, absolute = self.mixture.sample(u_1[part], z[part], params)
-                hit = hit & exists[part]
-                where = slice(slots.start + start * n, slots.start + stop * n)
-                knots = HitEnergies.starts(plan.class_of_slot[where]).view(-1, n, 1)
-                share_mean = self.get_buffer(f"share_mean_{step.net}")[part][:, position, None]
-                share_std = self.get_buffer(f"share_std_{step.net}")[part][:, position, None]
-                x = torch.where(
-                    absolute,
-                    self.energies.decode(y, knots),
-                    (anchor + torch.addcmul(share_mean, share_std, y)).abs(),
-                )
-                x = torch.minimum(x, anchor.clamp_min(0.02))
-                mine[part] = x.exp() * hit
-                state[rows.hit + where.start : rows.hit + where.stop] = hit.to(x.dtype).flatten(0, 1)
-                state[rows.log + where.start : rows.log + where.stop] = (_LOG * x * hit).flatten(0, 1)
-                over[part] = params[:, 0] - u_1[part].logit() - 1e6 * ~exists[part]
-                if start == 0 and first < m:
-                    parts.append((first, m, net.late_params(h, self._seen(mine[:first], energy_left[None]), position)))
-            left = left - self.powers[:, slots] @ energy[slots]
-            e_block, n_block = mine.sum(0), (mine > 0).sum(0)
-            state[rows.energy + step.first : rows.energy + step.first + n] = _LOG * e_block.log1p()
-            state[rows.hits + step.first : rows.hits + step.first + n] = n_block.to(u.dtype)
-        voxels = energy.index_select(0, plan.slot_of_voxel)
-        surplus = surplus.index_select(0, plan.slot_of_voxel)
-        return self.closing(voxels, surplus, e_layer.T / threshold, moments.T).T.contiguous()
+        u = u.T.contiguous()
+        chance, place = u[: self.plan.n_slots], u[self.plan.n_slots :].logit()
+        context = self._padded(e_layer, moments, e_inc)
+        energy_of_layers, moments = e_layer.T.to(u.dtype) / self.threshold, moments.T.to(u.dtype)
+        conditions = [
+            net.condition(context[:-1], context[self.own[:, tables.layers]])
+            for tables, net in self._networks()
+        ]
+        remaining = Remaining(self.powers, self.pitch, self._wanted(moments.T), energy_of_layers)
+        dtype = self.products or self._dtype
+        steps = cached_plan(self, dtype, lambda: self._steps(dtype))
+        sweep = BlockSweep(self.plan, self.mixture, self.energies, steps, conditions, remaining)
+        energy, surplus = sweep(chance, place)
+        voxels = energy.index_select(0, self.plan.slot_of_voxel)
+        surplus = surplus.index_select(0, self.plan.slot_of_voxel)
+        return self.closing(voxels, surplus, energy_of_layers, moments).T.contiguous()
 
-    def _show_layer_before(self, state: Tensor, energy: Tensor, k: int) -> None:
-        plan, rows = self.plan, self.plan.rows_of
-        slots, blocks = plan.layer_slots[k - 1], plan.layer_blocks[k]
-        seen = plan.overlaps(k) @ energy[slots]
-        hits = plan.overlaps(k) @ (energy[slots] > 0).to(energy.dtype)
-        state[rows.before_energy + blocks.start : rows.before_energy + blocks.stop] = _LOG * seen.log1p()
-        state[rows.before_hits + blocks.start : rows.before_hits + blocks.stop] = hits
+    def _steps(self, dtype: torch.dtype) -> list[StepPlan]:
+        nets = list(self._networks())
+        return [
+            StepPlan(self.plan, step, nets[step.net][1], self._share_scale(step.net), dtype)
+            for step in self.plan.steps
+        ]
+
+    def _networks(self) -> Iterator[tuple[NetTables, BlockNet]]:
+        for tables, net in zip(self.plan.nets, self.nets, strict=True):
+            assert isinstance(tables, NetTables)
+            assert isinstance(net, BlockNet)
+            yield tables, net
+
+    def _share_scale(self, net: int) -> tuple[Float[Tensor, "m p"], Float[Tensor, "m p"]]:
+        """Mean and standard deviation of logarithmic shares, by place in the block and position."""
+        return self.get_buffer(f"share_mean_{net}"), self.get_buffer(f"share_std_{net}")
+
+    def _padded(self, e_layer: Tensor, moments: Tensor, e_inc: Tensor) -> Float[Tensor, "C+1 B"]:
+        context = self.context(e_layer, moments, e_inc).T
+        return torch.cat([context, torch.zeros_like(context[:1])])
 
     def _slots(self, voxels: Float[Tensor, "B V"]) -> Float[Tensor, "S B"]:
         """Energies over the threshold, in the order of slots."""
@@ -364,133 +329,55 @@ class VoxelBlocks(Stage):
         state = energy.new_zeros(rows.count, energy.shape[1])
         hit = (energy > 0).to(energy.dtype)
         state[rows.hit : rows.log] = hit
-        state[rows.log : rows.energy] = _LOG * torch.where(energy > 0, energy, torch.ones_like(energy)).log()
-        sums = energy.new_zeros(plan.n_blocks, energy.shape[1])
-        state[rows.energy : rows.hits] = _LOG * sums.index_add(0, plan.block_of_slot, energy).log1p()
-        state[rows.hits : rows.before_energy] = sums.index_add(0, plan.block_of_slot, hit)
+        state[rows.log : rows.energy] = LOG * logs(energy)
+        none = energy.new_zeros(plan.n_blocks, energy.shape[1])
+        state[rows.energy : rows.hits] = LOG * none.index_add(0, plan.block_of_slot, energy).log1p()
+        state[rows.hits : rows.before_energy] = none.index_add(0, plan.block_of_slot, hit)
         for k in range(1, self.n_layers):
-            self._show_layer_before(state, energy, k)
+            layer_before(plan, state, energy, k)
         return state
 
-    def _block_rows(self, state: Tensor, rows: object) -> Float[Tensor, "2 N B"]:
-        plan = self.plan
-        return state[plan.rows_of.energy : plan.rows_of.before_energy].view(2, plan.n_blocks, state.shape[1])
-
-    def _far(self, tables: NetTables, block: Float[Tensor, "2 N B"]) -> Float[Tensor, "f n B"]:
+    def _far(self, tables: NetTables, state: Float[Tensor, "R B"]) -> Float[Tensor, "f n B"]:
         """Sums over farther blocks, of energies and of hits."""
-        seen = []
-        for j, k in enumerate(tables.layers):
-            mine = tables.layer == j
-            here = block[:, self.plan.layer_blocks[k]]
-            far = tables.far[:, mine]
-            seen.append((far.flatten(0, 1) @ here).view(2 * far.shape[0], far.shape[1], here.shape[-1]))
-        return torch.cat(seen, dim=1)
+        plan, seen = self.plan, []
+        for start in (plan.rows_of.energy, plan.rows_of.hits):
+            of_layers = []
+            for j, k in enumerate(tables.layers):
+                blocks, far = plan.layer_blocks[k], tables.far[:, tables.layer == j].to(state.dtype)
+                here = state[start + blocks.start : start + blocks.stop]
+                of_layers.append((far.flatten(0, 1) @ here).view(*far.shape[:2], here.shape[1]))
+            seen.append(torch.cat(of_layers, dim=1))
+        return torch.cat(seen)
 
     def _wanted(self, moments: Float[Tensor, "B M"]) -> tuple[Float[Tensor, "A L B"], Float[Tensor, "A L B"]]:
+        """Mean and variance of each layer, in units of 100 mm."""
         mean, variance = self.moments.central(moments.T)
         return mean.transpose(0, 1), variance.transpose(0, 1)
 
-    def _sums(
-        self, mean: Float[Tensor, "A L B"], variance: Float[Tensor, "A L B"], e_layer: Float[Tensor, "B L"]
-    ) -> Float[Tensor, "P L B"]:
-        """Energies of layers over the threshold, times powers of positions."""
-        powers = torch.stack([mean, variance + mean.square()], dim=1).flatten(0, 1)
-        return torch.cat([torch.ones_like(powers[:1]), powers]) * (e_layer.T / self.threshold)
-
     def _left(
-        self, energy: Float[Tensor, "S B"], e_layer: Float[Tensor, "B L"], moments: Float[Tensor, "B M"]
+        self, energy: Float[Tensor, "S B"], wanted: Float[Tensor, "P L B"], e_layer: Float[Tensor, "L B"]
     ) -> tuple[Float[Tensor, "T B"], Float[Tensor, "A T B"], Float[Tensor, "A T B"]]:
         """Energy left in the layer before each step, its mean and its variance."""
         plan = self.plan
-        wanted = self._sums(*self._wanted(moments), e_layer)
-        step_of_slot = plan.step_of_block[plan.block_of_slot]
         drawn = (energy * self.powers[:, :, None]).double()
-        sums = drawn.new_zeros(drawn.shape[0], plan.n_steps + 1, drawn.shape[2])
-        sums.index_add_(1, step_of_slot + 1, drawn)
-        before = sums.cumsum(1)[:, :-1]
+        found = drawn.new_zeros(drawn.shape[0], plan.n_steps + 1, drawn.shape[2])
+        found.index_add_(1, plan.step_of_block[plan.block_of_slot] + 1, drawn)
+        before = found.cumsum(1)[:, :-1]
         before = before - before[:, plan.first_step[plan.layer_of_step]]
         left = wanted[:, plan.layer_of_step] - before.to(wanted.dtype)
-        return _central(left, (e_layer.T / self.threshold)[plan.layer_of_step])
+        return what_is_left(left, e_layer[plan.layer_of_step])
 
-    def _of_step(
-        self,
-        energy_left: Float[Tensor, "T B"],
-        mean: Float[Tensor, "A T B"],
-        variance: Float[Tensor, "A T B"],
-        e_layer: Float[Tensor, "B L"],
-        layer: Tensor,
-        noise: Tensor | None,
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """What all blocks of a step see, and where what is left lies, softened."""
-        of_layer = (e_layer.T / self.threshold)[layer].clamp_min(1.0)
-        pitch = self.pitch[:, layer, None]
-        log_variance = (variance + (0.1 * pitch).square()).log()
-        if noise is not None:
-            axes = self.plan.n_axes
-            std = (0.5 * log_variance).exp()
-            mean = mean + noise[:axes] * (0.6 * std + 0.5 * pitch)
-            log_variance = log_variance + 1.2 * noise[axes:]
-        relative = (energy_left / of_layer).clamp_min(1e-5).log()
-        absolute = energy_left.clamp_min(1.0).log()
-        of_step = torch.cat([0.3 * relative[None], _LOG * absolute[None], 0.3 * log_variance])
-        return of_step, mean, (0.5 * log_variance).exp() + 0.5 * pitch
-
-    @property
-    def pitch(self) -> Float[Tensor, "A L"]:
-        if not hasattr(self, "_pitch"):
-            found = torch.ones(self.plan.n_axes, self.n_layers)
-            for tables in self.plan.nets:
-                for k in tables.layers:
-                    found[:, k] = tables.pitch / _UNIT
-            self._pitch = found
-        return self._pitch.to(self.powers)
-
-    def _share(self, mine: Float[Tensor, "m n B"], left: Float[Tensor, "n B"], first: int) -> Tensor:
+    def _share(
+        self, mine: Float[Tensor, "m n B"], left: Float[Tensor, "n B"], first: int
+    ) -> Float[Tensor, "m n B"]:
         """Logarithm of the share of the energy left that voxels take, the later ones of what the earlier leave."""
-        rest = (left - mine[:first].sum(0)).clamp_min(1.0).log()
-        anchor = torch.cat([left.clamp_min(1.0).log().expand(first, -1, -1), rest.expand(mine.shape[0] - first, -1, -1)])
-        return torch.where(mine > 0, mine, torch.ones_like(mine)).log() - anchor
-
-    def _seen(self, early: Float[Tensor, "m n B"], left: Float[Tensor, "n B"]) -> Float[Tensor, "s n B"]:
-        """What the later voxels of a block see of the earlier ones."""
-        hit = early > 0
-        log = torch.where(hit, early, torch.ones_like(early)).log()
-        share = early / left.clamp_min(1.0)
-        return torch.cat([hit.to(early.dtype), _LOG * log, share.clamp_max(1.5)])
+        rest = left - mine[:first].sum(0)
+        anchors = [
+            a.clamp_min(1.0).log().expand(m, -1, -1)
+            for a, m in ((left, first), (rest, mine.shape[0] - first))
+        ]
+        return logs(mine) - torch.cat(anchors)
 
     @staticmethod
     def _condition(e_layer: Tensor, moments: Tensor, e_inc: Tensor) -> Tensor:
         return torch.cat([log_energies(e_layer, e_inc).to(moments.dtype), moments], dim=1)
-
-
-def _central(
-    sums: Float[Tensor, "P *s B"], e_layer: Float[Tensor, "*s B"]
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Energy, mean and variance of what sums of powers say is left; what cannot be is brought to what can."""
-    energy = sums[0]
-    safe = torch.maximum(energy, (1e-4 * e_layer).clamp_min(1.0))
-    axes = (sums.shape[0] - 1) // 2
-    shares = sums[1:].unflatten(0, (axes, 2)) / safe
-    mean = shares[:, 0].clamp(-3.0, 3.0)
-    return energy, mean, (shares[:, 1] - mean.square()).clamp(0.0, 9.0)
-
-
-def _places(
-    tables: NetTables, here: slice, mean: Tensor, variance: Tensor, mean_left: Tensor, std_left: Tensor
-) -> Float[Tensor, "a n B"]:
-    """Where blocks lie relative to the shower and to what is left of it, in their frames."""
-    centre = tables.centre[:, here, None] / _UNIT
-    pitch = tables.pitch[:, None, None] / _UNIT
-    std = variance.sqrt() + 0.5 * pitch
-    if tables.turned:
-        std, std_left = (s.square().mean(0, keepdim=True).sqrt() for s in (std, std_left))
-    seen = []
-    for middle, scale in ((mean, std), (mean_left, std_left)):
-        away = (centre - middle) / scale
-        frame = tables.frame[here]
-        if tables.turned:
-            away = torch.stack([(frame[:, a, :, None] * away.transpose(0, 1)).sum(1) for a in range(2)])
-        else:
-            away = away * frame.diagonal(dim1=1, dim2=2).T[..., None]
-        seen.append(away.clamp(-_FARTHEST, _FARTHEST))
-    return torch.cat(seen)

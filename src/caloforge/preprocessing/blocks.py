@@ -91,9 +91,7 @@ class GridBlocks:
         found = np.full((len(self.blocks), len(offsets)), -1)
         for k, block in enumerate(self.blocks):
             for o, place in enumerate(offsets):
-                i, j = (
-                    s.cell(u, size) for s, u, size in zip(block.segments, place, self.size, strict=True)
-                )
+                i, j = (s.cell(u, size) for s, u, size in zip(block.segments, place, self.size, strict=True))
                 if i is None or j is None:
                     continue
                 if self.cyclic:
@@ -124,7 +122,9 @@ class GridBlocks:
         found = np.full((len(self.blocks), len(offsets)), -1)
         for k, block in enumerate(self.blocks):
             for o, offset in enumerate(offsets):
-                i, j = (p + s.outward * u for p, s, u in zip(block.place, block.segments, offset, strict=True))
+                i, j = (
+                    p + s.outward * u for p, s, u in zip(block.place, block.segments, offset, strict=True)
+                )
                 if self.cyclic:
                     i %= n_places[0]
                 found[k, o] = number.get((i, j), -1)
@@ -224,7 +224,9 @@ def _rings(n: int, size: int) -> list[_Segment]:
     """Segments from the outermost ring inward; the innermost may be smaller."""
     first = n % size or size
     edges = [0, *range(first, n + 1, size)]
-    return [_Segment(start=a, stop=b, outward=1, ring=k) for k, (a, b) in enumerate(itertools.pairwise(edges))]
+    return [
+        _Segment(start=a, stop=b, outward=1, ring=k) for k, (a, b) in enumerate(itertools.pairwise(edges))
+    ]
 
 
 def _around(n: int, size: int) -> list[_Segment]:

@@ -81,12 +81,12 @@ class GentleClosing(nn.Module):
         mean, variance = self.moments.central(moments)
         powers = torch.stack([mean, variance + mean.square()], dim=2).flatten(1, 2)
         wanted = torch.cat([torch.ones_like(mean[:, :1]), powers], dim=1) * e_layer[:, None]
-        closed = [
-            self._layer(k, voxels[where], wanted[k]) for k, where in enumerate(self.moments.slices)
-        ]
+        closed = [self._layer(k, voxels[where], wanted[k]) for k, where in enumerate(self.moments.slices)]
         return self.closing(torch.cat(closed), surplus, e_layer, None)
 
-    def _layer(self, k: int, voxels: Float[Tensor, "v B"], wanted: Float[Tensor, "P B"]) -> Float[Tensor, "v B"]:
+    def _layer(
+        self, k: int, voxels: Float[Tensor, "v B"], wanted: Float[Tensor, "P B"]
+    ) -> Float[Tensor, "v B"]:
         powers, products = self.get_buffer(f"powers_{k}"), self.get_buffer(f"products_{k}")
         powers, products = powers.to(voxels.dtype), products.to(voxels.dtype)
         hit = (voxels > 0).to(voxels.dtype)

@@ -16,7 +16,9 @@ _BOUND = 11.0  # of mapped numbers; 1.7e-5 of standard logistic numbers are beyo
 _KNOTS = 353  # of the map, evenly over -11 .. 11
 _FEW = 200  # hits: a class with fewer takes the distribution of all classes
 _GAP = 1e-5  # least distance of knots, so that the map can be turned round
-_APART = 64.0  # offset between classes in one sorted list; more than any logarithm of energies over thresholds
+_APART = (
+    64.0  # offset between classes in one sorted list; more than any logarithm of energies over thresholds
+)
 
 
 @final

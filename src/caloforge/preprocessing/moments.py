@@ -96,9 +96,7 @@ class LayerMoments(nn.Module):
             voxels = voxels * torch.cat(factors)
         return voxels
 
-    def central(
-        self, moments: Float[Tensor, "M B"]
-    ) -> tuple[Float[Tensor, "L A B"], Float[Tensor, "L A B"]]:
+    def central(self, moments: Float[Tensor, "M B"]) -> tuple[Float[Tensor, "L A B"], Float[Tensor, "L A B"]]:
         """Mean and variance that moments stand for, in units of 100 mm; 0 where a layer has no such position."""
         n_batch = moments.shape[1]
         wanted = moments.new_zeros(self.n_layers * self.n_axes * 2, n_batch)
