@@ -95,7 +95,7 @@ def layer_before(
     state[rows.before_hits + blocks.start : rows.before_hits + blocks.stop] = overlaps @ hits
 
 
-def seen_of(early: Float[Tensor, "m n B"], left: Float[Tensor, "#n B"]) -> Float[Tensor, "s n B"]:
+def seen_of(early: Float[Tensor, "m n B"], left: Float[Tensor, "*left B"]) -> Float[Tensor, "s n B"]:
     """What the later voxels of a block see of the earlier ones: hits, logarithms, shares of what was left."""
     share = (early / left.clamp_min(1.0)).clamp_max(1.5)
     return torch.cat([(early > 0).to(early.dtype), LOG * logs(early), share])

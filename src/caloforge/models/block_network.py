@@ -130,7 +130,7 @@ class BlockNet(nn.Module):
         late: int,
     ) -> None:
         super().__init__()
-        self.n_members, self.n_first, self.mixture = n_members, n_first, mixture
+        self.n_members, self.n_first, self.mixture, self.hidden = n_members, n_first, mixture, hidden
         h, p, n_late = hidden, mixture.n_params, n_members - n_first
         self.film_in, self.film_own = nn.Linear(n_context, h), nn.Linear(n_own, h, bias=False)
         self.film_layer = nn.Parameter(0.1 * torch.randn(h, n_layers))
@@ -158,10 +158,10 @@ class BlockNet(nn.Module):
         """What a shower changes in the network, for each of its layers."""
         _, n_layers, n_batch = own.shape
         h = self.film_in.weight @ context + self.film_in.bias[:, None]
-        h = h[:, None] + (self.film_own.weight @ own.flatten(1)).view(-1, n_layers, n_batch)
+        h = h[:, None] + (self.film_own.weight @ own.flatten(1)).view(self.hidden, n_layers, n_batch)
         h = (h + self.film_layer[..., None]).relu()
         film = self.film.weight @ h.flatten(1) + self.film.bias[:, None]
-        return film.view(3, -1, n_layers, n_batch)
+        return film.view(3, self.hidden, n_layers, n_batch)
 
     def trunk(
         self,
@@ -173,11 +173,11 @@ class BlockNet(nn.Module):
         """Hidden units of blocks; s is n, or 1 where all blocks are of one step and layer."""
         shape = x.shape[1:]
         shift_1, gain, shift_2 = condition.unbind(0)
-        of_all = (self.first_step.weight @ of_step.flatten(1)).view(-1, *of_step.shape[1:]) + shift_1
+        of_all = (self.first_step.weight @ of_step.flatten(1)).view(self.hidden, *of_step.shape[1:]) + shift_1
         places = self.places.index_select(0, position).permute(1, 2, 0)[..., None]
-        h = (self.first.weight @ x.flatten(1)).view(-1, *shape) + of_all + places[0]
+        h = (self.first.weight @ x.flatten(1)).view(self.hidden, *shape) + of_all + places[0]
         h = h.relu()
-        g = (self.second.weight @ h.flatten(1)).view(-1, *shape) * (1 + gain + places[1])
+        g = (self.second.weight @ h.flatten(1)).view_as(h) * (1 + gain + places[1])
         return h + (g + shift_2 + places[2]).relu()
 
     def early_params(self, h: Tensor, position: Tensor) -> Float[Tensor, "m P n B"]:
@@ -192,6 +192,6 @@ class BlockNet(nn.Module):
         """Of the others, which see those."""
         bias = self.bias[:, self.n_first :].index_select(0, position).permute(1, 2, 0)[..., None]
         g = self.late_in.weight @ h.flatten(1) + self.late_seen.weight @ seen.flatten(1)
-        g = (g.view(-1, *h.shape[1:]) + self.late_places.index_select(0, position).T[..., None]).relu()
-        params = (self.late.weight @ g.flatten(1)).view(-1, self.mixture.n_params, *h.shape[1:])
+        g = (g.view(g.shape[0], *h.shape[1:]) + self.late_places.index_select(0, position).T[..., None]).relu()
+        params = (self.late.weight @ g.flatten(1)).view(self.n_members - self.n_first, self.mixture.n_params, *h.shape[1:])
         return params + bias

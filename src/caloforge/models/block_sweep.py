@@ -20,6 +20,9 @@ __all__ = ["BlockSweep", "StepPlan"]
 _LEAST_LOG = 0.02  # of energies over the threshold: a hit is above it
 
 
+_SPREAD = 0.01
+
+
 @final
 class StepPlan:
     """Weights and tables of one step."""
@@ -134,7 +137,7 @@ class BlockSweep:
                 g = self._product(plan.late_in, h) + self._product(plan.late_seen, seen)
                 params = self._product(plan.late, (g + plan.late_places).relu_()) + plan.late_bias
                 rest = left - mine[: part.start].sum(0)
-            params = params.view(count, -1, *shape)
+            params = params.view(count, self._mixture.n_params, *shape)
             anchor = rest.clamp_min(1.0).log()
             u = chance[where].view(count, *shape)
             hit, y, absolute = self._mixture.sample(u, place[where].view(count, *shape), params)
@@ -145,7 +148,8 @@ class BlockSweep:
                 self._energies.decode(y, starts),
                 (torch.addcmul(share_mean, share_std, y) + anchor).abs(),
             )
-            x = torch.minimum(x, anchor.clamp_min(_LEAST_LOG)) * hit
+            # Not quite all that is left, and no two voxels the same: of equals, closing could not choose.
+            x = torch.minimum(x, anchor.clamp_min(_LEAST_LOG) * (1 - _SPREAD * u)) * hit
             mine[part] = x.exp() * hit
             state[rows.hit + where.start : rows.hit + where.stop] = hit.flatten(0, 1)
             state[rows.log + where.start : rows.log + where.stop] = (LOG * x).flatten(0, 1)
@@ -170,7 +174,7 @@ class BlockSweep:
         seen = state.index_select(0, plan.rows).view(tables.n_rows, n * n_batch)
         blocks = self._plan.layer_blocks[step.layer]
         near = [
-            (plan.far @ state[start + blocks.start : start + blocks.stop]).view(-1, n, n_batch)
+            (plan.far @ state[start + blocks.start : start + blocks.stop]).view(plan.far.shape[0] // n, n, n_batch)
             for start in (rows.energy, rows.hits)
             if plan.far.shape[0]
         ]
@@ -178,7 +182,7 @@ class BlockSweep:
         near.append(places(tables, plan.here, *wanted, mean[:, None], std[:, None]))
         near_rows = torch.cat(near).flatten(1)
         h = self._product(plan.first, seen) + self._product(plan.first_near, near_rows)
-        h = h.view(-1, n, n_batch).add_(base[:, None]).relu_()
+        h = h.view(h.shape[0], n, n_batch).add_(base[:, None]).relu_()
         g = self._product(plan.second, h.flatten(1)).view_as(h)
         g = g.mul_((gain + plan.gain)[:, None]).add_((shift_2 + plan.shift_2)[:, None]).relu_()
         return h.add_(g).flatten(1)

@@ -55,6 +55,14 @@ class Blockwise(ShowerModel):
         """From a recipe's ``[model]`` table."""
         return cls(geometry, from_mapping(BlockwiseConfig, settings, where="model"))
 
+    @classmethod
+    def count_parameters(cls, settings: Mapping[str, Any], geometry: Geometry) -> int:
+        """Both stages' sizes, from the settings alone."""
+        config = from_mapping(BlockwiseConfig, settings, where="model")
+        return ShowerMoments.count_parameters(geometry, config.moments) + VoxelBlocks.count_parameters(
+            geometry, config.voxels
+        )
+
     @property
     def settings(self) -> dict[str, Any]:
         """The table that builds this model."""
@@ -64,6 +72,10 @@ class Blockwise(ShowerModel):
     def stages(self) -> dict[str, Stage]:
         """Moments, then voxels; they do not depend on each other."""
         return {"moments": self.moments, "voxels": self.voxels}
+
+    def set_products(self, dtype: torch.dtype) -> None:
+        """Of the networks of the voxels, where nearly all the arithmetic is."""
+        self.voxels.products = dtype
 
     def compile_for(self, sizes: Sequence[int]) -> None:
         """Of everything but the random numbers, which come from elsewhere."""

@@ -50,13 +50,13 @@ _LEAST_STD = 0.1
 class VoxelBlocksConfig:
     """Sizes of the second stage."""
 
-    hidden: int = 96
+    hidden: int = 64
     """Hidden units of a network."""
-    late: int = 48
+    late: int = 32
     """Hidden units for the voxels of a block that see its other voxels."""
-    absolute: int = 4
+    absolute: int = 3
     """Components of a voxel's energy as such."""
-    relative: int = 4
+    relative: int = 3
     """Components of a voxel's share of the energy left in its layer."""
     core: int = 16
     """Voxels of each layer, at least, that a network of their own draws."""
@@ -102,27 +102,21 @@ class VoxelBlocks(Stage):
         self.register_buffer("pitch", pitch, persistent=False)
         self.products: torch.dtype | None = None
         """Type of the matrix products of :meth:`decode`; by default that of the weights."""
-        self.nets = nn.ModuleList()
+        self.nets = nn.ModuleList(_networks(plan, config, n_context=self.context_scale.mean.shape[0]))
         for k, tables in enumerate(plan.nets):
             assert isinstance(tables, NetTables)
             shape = tables.n_members, tables.n_positions
             self.register_buffer(f"share_mean_{k}", torch.full(shape, -2.0))
             self.register_buffer(f"share_std_{k}", torch.ones(shape))
-            self.nets.append(
-                BlockNet(
-                    n_inputs=tables.n_rows + 2 * tables.far.shape[0] + 2 * plan.n_axes,
-                    n_step=2 + plan.n_axes,
-                    n_context=self.context_scale.mean.shape[0],
-                    n_own=self.own.shape[0],
-                    n_layers=len(tables.layers),
-                    n_positions=tables.n_positions,
-                    n_members=tables.n_members,
-                    n_first=tables.n_first,
-                    mixture=self.mixture,
-                    hidden=config.hidden,
-                    late=config.late,
-                )
-            )
+
+    @staticmethod
+    def count_parameters(geometry: Geometry, config: VoxelBlocksConfig) -> int:
+        """Parameters of such a stage, without the memory for its networks."""
+        n_context = 1 + geometry.n_layers + LayerMoments(geometry).n_moments
+        plan = BlockPlan(geometry, core=config.core)
+        with torch.device("meta"):
+            nets = list(_networks(plan, config, n_context=n_context))
+        return sum(p.numel() for net in nets for p in net.parameters())
 
     def _powers(self) -> Float[Tensor, "P S"]:
         """Of each slot, powers 0, 1, 2 of its positions; of one without a voxel 0."""
@@ -314,7 +308,7 @@ class VoxelBlocks(Stage):
         """Mean and standard deviation of logarithmic shares, by place in the block and position."""
         return self.get_buffer(f"share_mean_{net}"), self.get_buffer(f"share_std_{net}")
 
-    def _padded(self, e_layer: Tensor, moments: Tensor, e_inc: Tensor) -> Float[Tensor, "C+1 B"]:
+    def _padded(self, e_layer: Tensor, moments: Tensor, e_inc: Tensor) -> Float[Tensor, "C B"]:
         context = self.context(e_layer, moments, e_inc).T
         return torch.cat([context, torch.zeros_like(context[:1])])
 
@@ -381,3 +375,23 @@ class VoxelBlocks(Stage):
     @staticmethod
     def _condition(e_layer: Tensor, moments: Tensor, e_inc: Tensor) -> Tensor:
         return torch.cat([log_energies(e_layer, e_inc).to(moments.dtype), moments], dim=1)
+
+
+def _networks(plan: BlockPlan, config: VoxelBlocksConfig, *, n_context: int) -> Iterator[BlockNet]:
+    """Untrained networks, one for each of the tables of a plan."""
+    mixture = VoxelMixture(absolute=config.absolute, relative=config.relative)
+    for tables in plan.nets:
+        assert isinstance(tables, NetTables)
+        yield BlockNet(
+            n_inputs=tables.n_rows + 2 * tables.far.shape[0] + 2 * plan.n_axes,
+            n_step=2 + plan.n_axes,
+            n_context=n_context,
+            n_own=1 + 2 * plan.n_axes,
+            n_layers=len(tables.layers),
+            n_positions=tables.n_positions,
+            n_members=tables.n_members,
+            n_first=tables.n_first,
+            mixture=mixture,
+            hidden=config.hidden,
+            late=config.late,
+        )

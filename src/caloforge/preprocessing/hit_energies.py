@@ -68,7 +68,7 @@ class HitEnergies(nn.Module):
         number = (left - of_class * _KNOTS).to(x.dtype)
         return (number * self.step - _BOUND + (inside - x_0) * slope), slope.log()
 
-    def decode(self, t: Float[Tensor, "*s"], start: Int[Tensor, "*s"]) -> Float[Tensor, "*s"]:
+    def decode(self, t: Float[Tensor, "*s"], start: Int[Tensor, "*#s"]) -> Float[Tensor, "*s"]:
         """Logarithms of mapped numbers.
 
         Args:
