@@ -95,4 +95,5 @@ def _quantiles(x: Tensor, levels: Tensor) -> Tensor:
     left = place.floor().long().clamp(0, max(ordered.numel() - 2, 0))
     right = (left + 1).clamp_max(ordered.numel() - 1)
     values = torch.lerp(ordered[left], ordered[right], place - left)
-    return values + _GAP * torch.arange(values.numel(), dtype=values.dtype)
+    least = _GAP * torch.arange(values.numel(), dtype=values.dtype)
+    return (values - least).cummax(0).values + least
