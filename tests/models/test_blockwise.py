@@ -237,7 +237,9 @@ def test_no_energy_beyond_what_was_seen_or_is_left():
     model, _ = fitted(TOY)
     stage = model.voxels
     n = 50
-    e_layer = torch.rand(n, TOY.n_layers, generator=torch.Generator().manual_seed(1), dtype=torch.float64) * 1e4
+    e_layer = (
+        torch.rand(n, TOY.n_layers, generator=torch.Generator().manual_seed(1), dtype=torch.float64) * 1e4
+    )
     moments = 3 * torch.randn(n, stage.moments.n_moments, generator=torch.Generator().manual_seed(2))
     edge = 1 - torch.finfo(torch.float32).eps / 2
     for value in (1e-9, edge):

@@ -8,7 +8,9 @@ from caloforge.preprocessing.blocks import grid_blocks, layer_overlaps
 from support.toys import cartesian, geometry_of, polar
 
 GRIDS = {
-    **{f"{name} {k}": g.layers[k].grid for name in catalogue() for g in [get_geometry(name)] for k in (0, -1)},
+    **{
+        f"{name} {k}": g.layers[k].grid for name in catalogue() for g in [get_geometry(name)] for k in (0, -1)
+    },
     "odd": cartesian(5, 7),
     "one": cartesian(1, 1),
     "odd slices": polar(5, 3),

@@ -37,7 +37,9 @@ def test_soft_is_twice_the_typical_hit(closing):
 
 def test_energies_close_and_hits_stay(closing):
     voxels, surplus = drawn(300)
-    e_layer = sums(voxels) * torch.empty(2, 300).uniform_(0.95, 1.05, generator=torch.Generator().manual_seed(2))
+    e_layer = sums(voxels) * torch.empty(2, 300).uniform_(
+        0.95, 1.05, generator=torch.Generator().manual_seed(2)
+    )
     e_layer = e_layer.clamp_min(50.0)
     closed = closing(voxels, surplus, e_layer, closing.moments.encode((voxels * THRESHOLD).T).T)
     torch.testing.assert_close(sums(closed), e_layer * THRESHOLD, rtol=1e-5, atol=0)
@@ -49,7 +51,6 @@ def test_energies_close_and_hits_stay(closing):
 
 def test_moments_a_little_off_are_met(closing):
     voxels, surplus = drawn(300, rate=1.0)
-    wanted, _ = drawn(300, rate=1.0)
     near = voxels * (1 + 0.1 * torch.rand(voxels.shape, generator=torch.Generator().manual_seed(3)))
     moments = closing.moments.encode(near.T).T
     closed = closing(voxels, surplus, sums(near), moments)

@@ -1,7 +1,7 @@
 """What the networks of blocks see of a shower beyond single voxels; training and drawing share these.
 
-Legend of shapes: B showers, L layers, S slots, T steps, n blocks, A positions, P powers (1, and of each position 1 and 2); ``*s`` steps, or
-nothing where there is one. Energies are in units of the threshold, positions in 100 mm.
+Legend of shapes: B showers, L layers, S slots, T steps, n blocks, A positions, P powers (1, and of each position
+1 and 2); ``*s`` steps, or nothing where there is one. Energies are in units of the threshold, positions in 100 mm.
 """
 
 from typing import final

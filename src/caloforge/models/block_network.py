@@ -1,7 +1,7 @@
 """The network that draws one block of voxels at a time, with the same weights at every place.
 
-Legend of shapes: B showers, n blocks, m voxels of a block, F inputs of a block, D of a step, C of a shower, H hidden units,
-P parameters of a voxel. Features lie first.
+Legend of shapes: B showers, n blocks, m voxels of a block, F inputs of a block, D of a step, C of a shower,
+H hidden units, P parameters of a voxel. Features lie first.
 """
 
 from dataclasses import dataclass
@@ -192,6 +192,10 @@ class BlockNet(nn.Module):
         """Of the others, which see those."""
         bias = self.bias[:, self.n_first :].index_select(0, position).permute(1, 2, 0)[..., None]
         g = self.late_in.weight @ h.flatten(1) + self.late_seen.weight @ seen.flatten(1)
-        g = (g.view(g.shape[0], *h.shape[1:]) + self.late_places.index_select(0, position).T[..., None]).relu()
-        params = (self.late.weight @ g.flatten(1)).view(self.n_members - self.n_first, self.mixture.n_params, *h.shape[1:])
+        g = (
+            g.view(g.shape[0], *h.shape[1:]) + self.late_places.index_select(0, position).T[..., None]
+        ).relu()
+        params = (self.late.weight @ g.flatten(1)).view(
+            self.n_members - self.n_first, self.mixture.n_params, *h.shape[1:]
+        )
         return params + bias

@@ -1,7 +1,7 @@
 """Voxels drawn step by step: what :class:`VoxelBlocks` learned, laid out so that a step costs few operations.
 
-Legend of shapes as in ``voxel_blocks``; n blocks of a step, m voxels of a block. All blocks of a step are images of each other, so
-they share their biases.
+Legend of shapes as in ``voxel_blocks``; n blocks of a step, m voxels of a block. All blocks of a step are images of
+each other, so they share their biases.
 """
 
 from typing import final
@@ -120,7 +120,7 @@ class BlockSweep:
     def _draw(
         self, plan: StepPlan, state: Tensor, energy: Tensor, surplus: Tensor, chance: Tensor, place: Tensor
     ) -> None:
-        step, tables, rows = plan.step, plan.tables, self._plan.rows_of
+        step, rows = plan.step, self._plan.rows_of
         n, m, n_batch = step.n_blocks, plan.tables.n_members, chance.shape[1]
         shape = n, n_batch
         left, mean, std, of_step = self._remaining.now()
@@ -174,7 +174,9 @@ class BlockSweep:
         seen = state.index_select(0, plan.rows).view(tables.n_rows, n * n_batch)
         blocks = self._plan.layer_blocks[step.layer]
         near = [
-            (plan.far @ state[start + blocks.start : start + blocks.stop]).view(plan.far.shape[0] // n, n, n_batch)
+            (plan.far @ state[start + blocks.start : start + blocks.stop]).view(
+                plan.far.shape[0] // n, n, n_batch
+            )
             for start in (rows.energy, rows.hits)
             if plan.far.shape[0]
         ]

@@ -1,6 +1,7 @@
 """How a shower fills its voxels: p(voxels | layer energies, moments, e_inc), a block of neighbours at a time.
 
-Legend of shapes: B showers, L layers, V voxels, S slots, N blocks, T steps, A positions, P powers (1, and of each position 1 and 2).
+Legend of shapes: B showers, L layers, V voxels, S slots, N blocks, T steps, A positions, P powers (1, and of each
+position 1 and 2).
 """
 
 import math
@@ -12,9 +13,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from caloforge.flows.plans import cached_plan
 from caloforge.geometry import Geometry
 from caloforge.models.base import Batch, Stage
-from caloforge.flows.plans import cached_plan
 from caloforge.models.block_features import (
     LOG,
     Remaining,
@@ -26,9 +27,9 @@ from caloforge.models.block_features import (
     sums,
     what_is_left,
 )
-from caloforge.models.block_sweep import BlockSweep, StepPlan
 from caloforge.models.block_network import BlockNet, VoxelMixture
 from caloforge.models.block_plan import BlockPlan, NetTables
+from caloforge.models.block_sweep import BlockSweep, StepPlan
 from caloforge.models.conditions import log_energies
 from caloforge.models.limits import check_at_least, check_between, check_threshold
 from caloforge.preprocessing import LayerMoments, Standardize, Symmetry, mirrored, voxel_symmetries

@@ -1,8 +1,8 @@
 """A calorimeter cut into small blocks that are drawn from the outside in, each seen in a frame of its own.
 
 A block is a few neighbouring voxels. Blocks at the same distance from the axis, mirrored or turned into each
-other, are drawn in one step where they do not touch. In the frame of a block, the axis lies always on the same side, so one
-network can draw all of them.
+other, are drawn in one step where they do not touch. In the frame of a block, the axis lies always on the same
+side, so one network can draw all of them.
 """
 
 import itertools

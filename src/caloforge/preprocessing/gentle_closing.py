@@ -1,8 +1,9 @@
 """Voxels that are brought near the energies and moments of their layers, mostly by their brighter hits.
 
-What soft hits have is sharp in places, where single particles leave all or a fixed part of their energy, and it is nearly nothing to
-the energy of a layer: factors on all voxels would wash these edges out and gain nothing. So the brighter a hit, the more it takes
-of what is missing, and none is changed by much: a layer with few hits in the wrong places keeps them.
+What soft hits have is sharp in places, where single particles leave all or a fixed part of their energy, and it is
+nearly nothing to the energy of a layer: factors on all voxels would wash these edges out and gain nothing. So the
+brighter a hit, the more it takes of what is missing, and none is changed by much: a layer with few hits in the
+wrong places keeps them.
 
 Shapes: B showers, L layers, V voxels, M moments, P powers of positions; features lie first.
 """
