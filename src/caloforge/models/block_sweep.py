@@ -20,7 +20,7 @@ __all__ = ["BlockSweep", "StepPlan"]
 _LEAST_LOG = 0.02  # of energies over the threshold: a hit is above it
 
 
-_SPREAD = 0.01
+_SPREAD = 1e-3  # of logarithms
 
 
 @final
@@ -149,7 +149,7 @@ class BlockSweep:
                 (torch.addcmul(share_mean, share_std, y) + anchor).abs(),
             )
             # Not quite all that is left, and no two voxels the same: of equals, closing could not choose.
-            x = torch.minimum(x, anchor.clamp_min(_LEAST_LOG) * (1 - _SPREAD * u)) * hit
+            x = torch.minimum(x, anchor.clamp_min(_LEAST_LOG) - _SPREAD * u) * hit
             mine[part] = x.exp() * hit
             state[rows.hit + where.start : rows.hit + where.stop] = hit.flatten(0, 1)
             state[rows.log + where.start : rows.log + where.stop] = (LOG * x).flatten(0, 1)
