@@ -143,7 +143,12 @@ learning_rate = 1e-2
 
 BLOCKWISE_RECIPE = GROUPWISE_RECIPE.replace('"groupwise"', '"blockwise"').replace("groups = 3", "late = 6")
 
-RECIPES = {"caloflow": RECIPE, "blockwise": BLOCKWISE_RECIPE, "caloman": CALOMAN_RECIPE, "groupwise": GROUPWISE_RECIPE}
+RECIPES = {
+    "caloflow": RECIPE,
+    "blockwise": BLOCKWISE_RECIPE,
+    "caloman": CALOMAN_RECIPE,
+    "groupwise": GROUPWISE_RECIPE,
+}
 
 
 def tiny_showers(n: int = 120, *, seed: int = 0) -> Showers:

@@ -16,6 +16,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from caloforge.geometry import Geometry, PolarGrid
+from caloforge.geometry.grid import Grid
 from caloforge.preprocessing.blocks import GridBlocks, grid_blocks, layer_overlaps
 from caloforge.preprocessing.moments import grid_positions
 
@@ -99,16 +100,12 @@ class BlockPlan(nn.Module):
     def __init__(self, geometry: Geometry, *, core: int) -> None:
         super().__init__()
         self.n_voxels, self.n_layers = geometry.n_voxels, geometry.n_layers
-        grids: dict[object, GridBlocks] = {}
+        grids: dict[Grid, GridBlocks] = {}
         layers = [grids.setdefault(layer.grid, grid_blocks(layer.grid)) for layer in geometry.layers]
         kinds = list(grids.values())
         self.cyclic = any(g.cyclic for g in kinds)
         self.slices = list(geometry.layer_slices)
-        self.n_axes = (
-            max(1, *(len(grid_positions(grid)) for grid in grids))
-            if len(grids) > 1
-            else max(1, len(grid_positions(geometry.layers[0].grid)))
-        )
+        self.n_axes = max(1, 1, *(len(grid_positions(grid)) for grid in grids))
         nets: list[_Net] = []
         by_key: dict[tuple[int, bool], int] = {}
         self.steps: list[Step] = []

@@ -141,6 +141,7 @@ class BlockSweep:
             anchor = rest.clamp_min(1.0).log()
             u = chance[where].view(count, *shape)
             hit, y, absolute = self._mixture.sample(u, place[where].view(count, *shape), params)
+            hit = hit * (rest >= 1.0)  # with less than a threshold left, nothing is hit
             if not plan.whole:
                 hit = hit * exists
             x = torch.where(

@@ -81,6 +81,11 @@ class VoxelBlocks(Stage):
         symmetry: How training showers are reflected or turned.
     """
 
+    symmetries: Tensor
+    powers: Tensor
+    own: Tensor
+    pitch: Tensor
+
     def __init__(
         self, geometry: Geometry, config: VoxelBlocksConfig, *, threshold: float, symmetry: Symmetry
     ) -> None:

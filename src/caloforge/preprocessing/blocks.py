@@ -6,6 +6,7 @@ side, so one network can draw all of them.
 """
 
 import itertools
+import math
 from dataclasses import dataclass
 from typing import final
 
@@ -77,7 +78,7 @@ class GridBlocks:
     @property
     def offsets(self) -> list[tuple[int, int]]:
         """Places of a block's voxels in its frame: first those whose neighbours are drawn after them."""
-        places = list(itertools.product(*map(range, self.size)))
+        places = list(itertools.product(range(self.size[0]), range(self.size[1])))
         return sorted(places, key=lambda place: sum(place) % 2)
 
     @property
@@ -111,9 +112,9 @@ class GridBlocks:
 
     def window(self, reach: tuple[int, int]) -> list[tuple[int, int]]:
         """Places around a block, its own left out."""
-        spans = (range(-r, size + r) for r, size in zip(reach, self.size, strict=True))
+        spans = [range(-r, size + r) for r, size in zip(reach, self.size, strict=True)]
         own = set(self.offsets)
-        return [place for place in itertools.product(*spans) if place not in own]
+        return [place for place in itertools.product(spans[0], spans[1]) if place not in own]
 
     def neighbours(self, offsets: list[tuple[int, int]]) -> Int[np.ndarray, "n o"]:
         """Block at places of whole blocks in the frame of each block, -1 where there is none."""
@@ -183,7 +184,7 @@ def grid_blocks(grid: Grid) -> GridBlocks:
         if polar
         else [_both_sides(n, s) for n, s in zip(grid.shape, size, strict=True)]
     )
-    places = list(itertools.product(*(range(len(axis)) for axis in axes)))
+    places = list(itertools.product(range(len(axes[0])), range(len(axes[1]))))
     by_ring: dict[tuple[int, int], list[tuple[int, int]]] = {}
     for place in places:
         ring = axes[0][place[0]].ring, axes[1][place[1]].ring
@@ -244,7 +245,7 @@ def _distance(grid: Grid, axes: list[list[_Segment]], place: tuple[int, int], *,
         (edges[axis[k].start] + edges[axis[k].stop]) / 2 - (edges[0] + edges[-1]) / 2
         for edges, axis, k in zip((grid.x_edges, grid.y_edges), axes, place, strict=True)
     ]
-    return float(np.hypot(*middle))
+    return math.hypot(*middle)
 
 
 def _apart(places: list[tuple[int, int]], around: int | None) -> list[list[tuple[int, int]]]:
