@@ -12,6 +12,7 @@ from support.toys import toy_showers
 
 SMALLER = {
     "caloflow": ["model.shape.hidden=8", "model.shape.blocks=1", "model.energies.hidden=8"],
+    "blockwise": ["model.moments.hidden=8", "model.voxels.hidden=8"],
     "groupwise": ["model.moments.hidden=8", "model.voxels.hidden=8"],
     "caloman": ["model.manifold.hidden=8", "model.density.hidden=8", "model.energies.hidden=8"],
 }

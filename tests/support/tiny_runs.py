@@ -141,7 +141,14 @@ batch_size = 20
 learning_rate = 1e-2
 """
 
-RECIPES = {"caloflow": RECIPE, "caloman": CALOMAN_RECIPE, "groupwise": GROUPWISE_RECIPE}
+BLOCKWISE_RECIPE = GROUPWISE_RECIPE.replace('"groupwise"', '"blockwise"').replace("groups = 3", "late = 6")
+
+RECIPES = {
+    "caloflow": RECIPE,
+    "blockwise": BLOCKWISE_RECIPE,
+    "caloman": CALOMAN_RECIPE,
+    "groupwise": GROUPWISE_RECIPE,
+}
 
 
 def tiny_showers(n: int = 120, *, seed: int = 0) -> Showers:

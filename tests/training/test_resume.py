@@ -30,6 +30,7 @@ from support.tiny_runs import distill_tiny, python, tiny_showers, train_tiny, wr
 STAGES = {
     "caloflow": ("energies", "shape"),
     "caloman": ("energies", "manifold", "density"),
+    "blockwise": ("moments", "voxels"),
     "groupwise": ("moments", "voxels"),
 }
 SETTINGS = {

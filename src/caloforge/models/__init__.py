@@ -25,6 +25,7 @@ __all__ = [
 FAMILIES: Final = {
     "caloflow": "caloforge.models.caloflow:CaloFlow",
     "caloman": "caloforge.models.caloman:CaloMan",
+    "blockwise": "caloforge.models.blockwise:Blockwise",
     "groupwise": "caloforge.models.groupwise:Groupwise",
 }
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from caloforge.geometry import Geometry, PolarGrid
 from caloforge.geometry.grid import Grid
 
-__all__ = ["LayerMoments"]
+__all__ = ["LayerMoments", "grid_positions"]
 
 _UNIT = 100.0  # mm; keeps fourth powers of positions within float32
 _CORE = 5.0  # mm; means are linear below and logarithmic above, as few are large
@@ -41,7 +41,7 @@ class LayerMoments(nn.Module):
     def __init__(self, geometry: Geometry) -> None:
         super().__init__()
         self.slices = list(geometry.layer_slices)
-        axes = [_axes(layer.grid) for layer in geometry.layers]
+        axes = [grid_positions(layer.grid) for layer in geometry.layers]
         self.n_layers, self.n_axes = len(axes), max(1, *map(len, axes))
         # A layer with fewer positions than another has zeros in place of them: no width, nothing to move.
         for k, (layer, positions) in enumerate(zip(geometry.layers, axes, strict=True)):
@@ -84,11 +84,7 @@ class LayerMoments(nn.Module):
             voxels: Energies up to a factor per layer.
             moments: As :meth:`encode` gives them.
         """
-        n_batch = voxels.shape[1]
-        wanted = moments.new_zeros(self.n_layers * self.n_axes * 2, n_batch)
-        wanted[self.where] = moments
-        mean, width = wanted.view(self.n_layers, self.n_axes, 2, n_batch).unbind(2)
-        mean, variance = mean.sinh() * (_CORE / _UNIT), width.expm1() / _UNIT**2
+        mean, variance = self.central(moments)
         for _ in range(_STEPS):
             tilts = self._tilts(self._sums(voxels), mean, variance)
             factors = [
@@ -99,6 +95,18 @@ class LayerMoments(nn.Module):
             ]
             voxels = voxels * torch.cat(factors)
         return voxels
+
+    def central(self, moments: Float[Tensor, "M B"]) -> tuple[Float[Tensor, "L A B"], Float[Tensor, "L A B"]]:
+        """Mean and variance that moments stand for, in units of 100 mm; 0 where a layer has no such position."""
+        n_batch = moments.shape[1]
+        wanted = moments.new_zeros(self.n_layers * self.n_axes * 2, n_batch)
+        wanted[self.where] = moments
+        mean, width = wanted.view(self.n_layers, self.n_axes, 2, n_batch).unbind(2)
+        return mean.sinh() * (_CORE / _UNIT), width.expm1().clamp_min(0.0) / _UNIT**2
+
+    def powers(self, layer: int) -> Float[Tensor, "P v"]:
+        """Of each voxel of a layer: 1, then of each position its powers 1 to 4, in units of 100 mm."""
+        return self.get_buffer(f"powers_{layer}")
 
     def _sums(self, voxels: Float[Tensor, "V B"]) -> Float[Tensor, "L P B"]:
         """Sums of energy times powers of position."""
@@ -130,7 +138,7 @@ class LayerMoments(nn.Module):
         return m1, variance, m4 - 4 * m1 * m3 + 3 * square * (2 * m2 - square)
 
 
-def _axes(grid: Grid) -> list[np.ndarray]:
+def grid_positions(grid: Grid) -> list[np.ndarray]:
     """Positions of the voxels of a layer that energies are averaged over, mm."""
     if isinstance(grid, PolarGrid) and grid.n_alpha < 3:
         return [grid.polar_centres()[1]] if grid.n_voxels > 1 else []
