@@ -60,13 +60,13 @@ def models(
     console.print(_LEGEND, highlight=False)
 
 
-_TESTS = {"unnormalised": "voxels", "normalised": "normalised", "trees": "trees"}
+_TESTS = {"log-voxels": "images", "trees": "trees"}
 _LEGEND = (
     "Physics list of the Geant4 showers they learned; compare with the same, e.g.\n"
     "caloforge simulate --physics em. In full: caloforge info NAME.\n"
     "AUC of classifier tests on Geant4 showers the weights never saw; 0.5 is\n"
-    "perfect. Voxels, and voxels over layer energy: CaloFlow's network. Trees:\n"
-    "boosted, on all features. All figures: caloforge models --json."
+    "perfect. Images: a convolutional network. Trees: boosted, on all features.\n"
+    "Empty: not measured yet. All figures: caloforge models --json."
 )
 
 
