@@ -14,8 +14,9 @@ BENCH ?= --models groupwise-eplus,groupwise-gamma,groupwise-piplus,caloman-eplus
 demo: $(RUNTIME)
 	$(BIN)/caloforge demo -o demo
 
+# Workers share the cores: threads that wait for each other must not spin.
 test: $(DEV)
-	$(BIN)/python -m pytest -m "not slow" -n 2
+	OMP_WAIT_POLICY=passive $(BIN)/python -m pytest -m "not slow" -n 2
 
 test-slow: $(DEV)
 	$(BIN)/python -m pytest -m slow

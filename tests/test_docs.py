@@ -292,9 +292,9 @@ def test_caloman_side_by_side_is_what_was_measured():
     table = page.split("<!-- side by side -->")[1].split("<!-- /side by side -->")[0]
     shown = [[cell.strip(" `") for cell in line.split("|")[1:-1]] for line in table.strip().splitlines()[2:]]
     assert [row[0] for row in shown] == [
-        "caloman-gamma",
-        "caloflow-gamma",
-        "groupwise-gamma",
+        "caloman-eplus",
+        "groupwise-eplus",
+        "blockwise-eplus",
     ]
     cells = runpy.run_path(str(ROOT / "tools" / "results_table.py"))["cells"]
     for name, *numbers in shown:

@@ -68,3 +68,4 @@ def quick(monkeypatch) -> None:
     monkeypatch.setattr("caloforge.report.classifier_tests.ClassifierTests.run", _canned_test)
     monkeypatch.setattr("caloforge.report.assemble.frechet_physics_distance", _too_few)
     monkeypatch.setattr("caloforge.report.assemble.check_copies", _too_few)
+    monkeypatch.setattr("caloforge.report.assemble.group_tests", lambda *samples, **options: [])
