@@ -23,7 +23,7 @@ import numpy as np
 from jaxtyping import Float
 
 from caloforge.evaluation.hits import Hits
-from caloforge.evaluation.layer_sums import divide, voxel_positions
+from caloforge.evaluation.layer_sums import divide
 from caloforge.evaluation.zone_feature import ZoneFeature
 
 __all__ = ["between_layers"]
@@ -44,13 +44,9 @@ def between_layers(hits: Hits) -> Iterator[ZoneFeature]:
 
 
 def _behind(hits: Hits) -> tuple[Float[np.ndarray, "n Z"], Float[np.ndarray, "n Z"]]:
-    overlap = hits.relations.overlap
-    area = np.concatenate([layer.grid.areas() for layer in hits.geometry.layers])
-    # Of the energy of voxel w, the part over voxel v: overlap(v, w) area(v) / area(w).
-    part = overlap.multiply(area[:, None]).multiply(1 / area[None, :]).tocsr()
-    voxels = hits.showers.voxels.astype(np.float64).T
-    energy = (part @ voxels)[hits.voxel, hits.shower]
-    share = (overlap @ (voxels > 0).astype(np.float64))[hits.voxel, hits.shower]
+    relations, voxels = hits.relations, hits.showers.voxels.astype(np.float64).T
+    energy = (relations.energy_behind @ voxels)[hits.voxel, hits.shower]
+    share = (relations.overlap @ (voxels > 0).astype(np.float64))[hits.voxel, hits.shower]
     # The last layer's hits have nothing behind them.
     has_next = np.flatnonzero(hits.relations.layer[hits.voxel] < hits.geometry.n_layers - 1)
     covered = divide(hits.total(share[has_next], of=has_next), hits.total(of=has_next))
@@ -65,14 +61,10 @@ def _behind(hits: Hits) -> tuple[Float[np.ndarray, "n Z"], Float[np.ndarray, "n 
 
 
 def _centres(hits: Hits) -> Iterator[ZoneFeature]:
-    energy = hits.total(hits.energy)
+    energy = hits.energies
     both = (energy[:, :-1] > 0) & (energy[:, 1:] > 0)
-    centres = []
-    for axis, x in zip("xy", voxel_positions(hits.geometry), strict=False):
-        mean = divide(hits.total(hits.energy * x[hits.voxel]), energy)
-        centres.append(mean)
-        if np.ptp(x) == 0:
-            continue
+    for axis in hits.cut:
+        mean, away = hits.centres[axis]
         shift = np.where(both, np.diff(mean, axis=1), 0.0)
         yield ZoneFeature(f"shift_{axis}", f"shift of the centre in {axis} behind {{}}", shift, unit="mm")
         product = mean[:, :-1] * mean[:, 1:]
@@ -80,16 +72,16 @@ def _centres(hits: Hits) -> Iterator[ZoneFeature]:
         yield ZoneFeature(
             f"same_side_{axis}", f"centres on one side in {axis}, {{}} and the next", side, unit="mm"
         )
-        away = x[hits.voxel] - mean.ravel()[hits.cell]
         width = np.sqrt(divide(hits.total(hits.energy * away**2), energy))
         widening = np.where(both, np.diff(width, axis=1), 0.0)
         yield ZoneFeature(f"widening_{axis}", f"widening in {axis} behind {{}}", widening, unit="mm")
-    n_hits = hits.total()
+    n_hits = hits.count
     hardness = np.diff(divide(hits.total(hits.log), n_hits), axis=1)
     yield ZoneFeature("hardening", "change of mean log₁₀ hit energy behind {}", np.where(both, hardness, 0.0))
     for kind, label, values in (("next_energy", "energy", energy), ("next_hits", "hits", n_hits)):
         share = divide(values[:, 1:], values[:, :-1] + values[:, 1:])
         yield ZoneFeature(kind, f"share of {label} behind {{}} in both", share)
+    centres = [mean for mean, _ in hits.centres.values()]
     product = sum(c[:, :-1] * c[:, 1:] for c in centres)
     length = np.hypot(*centres)
     cosine = divide(np.where(both, product, 0.0), length[:, :-1] * length[:, 1:])

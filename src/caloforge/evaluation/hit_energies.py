@@ -32,7 +32,7 @@ _ORDINALS = {2: "2nd", 3: "3rd", 4: "4th", 5: "5th"}
 
 def hit_energies(hits: Hits) -> Iterator[ZoneFeature]:
     """The features of the module's docstring; ``(n, Z)`` each."""
-    n_hits = hits.total()
+    n_hits = hits.count
     yield from _half_decades(hits)
     mean = divide(hits.total(hits.log), n_hits)
     variance = divide(hits.total(hits.log**2), n_hits) - mean**2
@@ -86,7 +86,7 @@ def _brightest(hits: Hits) -> Iterator[ZoneFeature]:
         if width > _BRIGHTEST:
             block = np.partition(block, width - _BRIGHTEST, axis=1)[:, -_BRIGHTEST:]
         top[:, zone, : min(width, _BRIGHTEST)] = -np.sort(-block.astype(np.float64), axis=1)
-    energy = hits.total(hits.energy)
+    energy = hits.energies
     for rank, ordinal in _ORDINALS.items():
         yield ZoneFeature(
             f"brightest_{rank}_share",

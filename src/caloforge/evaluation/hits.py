@@ -10,6 +10,7 @@ from typing import final
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from caloforge.evaluation.layer_sums import divide, voxel_positions
 from caloforge.evaluation.voxel_relations import VoxelRelations, layer_zones, voxel_relations
 from caloforge.showers import Showers
 from caloforge.units import keV
@@ -37,17 +38,12 @@ class Hits:
         self.energy = showers.voxels[self.shower, self.voxel].astype(np.float64)
         """MeV."""
         self.log = np.log10(self.energy)
-        zone = np.repeat(self.zones.of_layer, [layer.n_voxels for layer in self.geometry.layers])
-        self.cell = self.shower * len(self.zones) + zone[self.voxel]
+        self.relations: VoxelRelations = voxel_relations(self.geometry)
+        self.cell = self.shower * len(self.zones) + self.zones.of_layer[self.relations.layer[self.voxel]]
         """Number of a hit's shower and zone, as one."""
 
     def __len__(self) -> int:
         return len(self.voxel)
-
-    @property
-    def relations(self) -> VoxelRelations:
-        """Of the calorimeter's voxels."""
-        return voxel_relations(self.geometry)
 
     def total(
         self, values: Float[np.ndarray, " h"] | None = None, *, of: Int[np.ndarray, " h"] | None = None
@@ -61,6 +57,32 @@ class Hits:
         cell = self.cell if of is None else self.cell[of]
         found = np.bincount(cell, values, minlength=self.n_showers * len(self.zones))
         return found.reshape(self.n_showers, len(self.zones)).astype(np.float64)
+
+    @functools.cached_property
+    def count(self) -> Float[np.ndarray, "n Z"]:
+        """Number of hits of each shower and zone."""
+        return self.total()
+
+    @functools.cached_property
+    def energies(self) -> Float[np.ndarray, "n Z"]:
+        """Energy of each shower and zone, MeV."""
+        return self.total(self.energy)
+
+    @functools.cached_property
+    def centres(self) -> dict[str, tuple[Float[np.ndarray, "n Z"], Float[np.ndarray, " h"]]]:
+        """By axis, x and y: centre of energy of each shower and zone, and distance of each hit from its own, mm."""
+        found = {}
+        for axis, position in zip("xy", voxel_positions(self.geometry), strict=False):
+            x = position[self.voxel]
+            mean = divide(self.total(self.energy * x), self.energies)
+            found[axis] = mean, x - mean.ravel()[self.cell]
+        return found
+
+    @functools.cached_property
+    def cut(self) -> str:
+        """The axes, of x and y, along which voxels lie at different places."""
+        positions = zip("xy", voxel_positions(self.geometry), strict=False)
+        return "".join(axis for axis, position in positions if np.ptp(position) > 0)
 
     @functools.cached_property
     def number(self) -> Int[np.ndarray, "n V+1"]:

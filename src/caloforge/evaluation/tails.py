@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Float
 
 from caloforge.evaluation.hits import Hits
-from caloforge.evaluation.layer_sums import axis_positions, divide, voxel_positions
+from caloforge.evaluation.layer_sums import axis_positions, divide
 from caloforge.evaluation.zone_feature import ZoneFeature
 from caloforge.geometry import PolarGrid
 from caloforge.geometry.grid import Grid
@@ -27,19 +27,15 @@ _SHARES = {"1/8": 1 / 8, "1/4": 1 / 4, "1/2": 1 / 2}
 
 def tails(hits: Hits) -> Iterator[ZoneFeature]:
     """The features of the module's docstring, ``(n, Z)`` each, but those that all voxels or none count for."""
-    energy = hits.total(hits.energy)
     reach = np.concatenate([_reach(layer.grid) for layer in hits.geometry.layers])
     for name, share in _SHARES.items():
         beyond = reach > share
         if 0 < np.count_nonzero(beyond) < len(beyond):
-            far = divide(hits.total(hits.energy * beyond[hits.voxel]), energy)
+            far = divide(hits.total(hits.energy * beyond[hits.voxel]), hits.energies)
             yield ZoneFeature(f"beyond_{share:g}", f"energy beyond {name} of the half width in {{}}", far)
-    for axis, x in zip("xy", voxel_positions(hits.geometry), strict=False):
-        if np.ptp(x) > 0:
-            mean = divide(hits.total(hits.energy * x[hits.voxel]), energy)
-            away = x[hits.voxel] - mean.ravel()[hits.cell]
-            fourth = divide(hits.total(hits.energy * away**4), energy) ** 0.25
-            yield ZoneFeature(f"fourth_{axis}", f"fourth moment in {axis}, {{}}", fourth, unit="mm")
+    for axis in hits.cut:
+        fourth = divide(hits.total(hits.energy * hits.centres[axis][1] ** 4), hits.energies) ** 0.25
+        yield ZoneFeature(f"fourth_{axis}", f"fourth moment in {axis}, {{}}", fourth, unit="mm")
 
 
 def _reach(grid: Grid) -> Float[np.ndarray, " v"]:

@@ -78,6 +78,8 @@ class VoxelRelations:
     """Number of neighbours of each voxel."""
     overlap: sparse.csr_array
     """Share of voxel v's area that voxel w of the next layer lies behind, ``(V, V)``."""
+    energy_behind: sparse.csr_array
+    """Share of the energy of voxel w of the next layer that lies behind voxel v, if w's is spread evenly."""
 
     def pairs(self, axis: str) -> tuple[Int[np.ndarray, " p"], Int[np.ndarray, " p"]]:
         """Neighbours along an axis, each pair once."""
@@ -98,13 +100,16 @@ def voxel_relations(geometry: Geometry) -> VoxelRelations:
     for found in forward.values():
         degree[:n] += found < n
         degree += np.bincount(found, minlength=n + 1)
+    overlap = _overlaps(geometry)
+    area = np.concatenate([layer.grid.areas() for layer in geometry.layers])
     return VoxelRelations(
         geometry=geometry,
         layer=np.repeat(np.arange(geometry.n_layers), [layer.n_voxels for layer in geometry.layers]),
         axes=tuple(forward),
         forward=forward,
         degree=degree[:n],
-        overlap=_overlaps(geometry),
+        overlap=overlap,
+        energy_behind=overlap.multiply(area[:, None]).multiply(1 / area[None, :]).tocsr(),
     )
 
 
