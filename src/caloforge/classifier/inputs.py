@@ -10,7 +10,7 @@ from torch import Tensor
 
 from caloforge.classifier.config import ClassifierConfig
 from caloforge.errors import NonFiniteError
-from caloforge.evaluation import high_level_features, l2lflows_features
+from caloforge.evaluation import GROUPS, high_level_features, l2lflows_features
 from caloforge.evaluation.challenge import challenge_features
 from caloforge.geometry import Geometry
 from caloforge.showers import Showers
@@ -86,10 +86,11 @@ class InputTable:
         if self._config.inputs == "l2lflows":
             return l2lflows_features(showers)
         columns = [np.log10(showers.e_inc)]
+        features = high_level_features(
+            showers, threshold=self._config.threshold, groups=self._config.groups or GROUPS
+        )
         columns += [
-            np.log10(feature.values + 1e-8) if feature.logarithmic else feature.values
-            for feature in high_level_features(showers, threshold=self._config.threshold)
-            if not self._config.groups or feature.group in self._config.groups
+            np.log10(feature.values + 1e-8) if feature.logarithmic else feature.values for feature in features
         ]
         return np.column_stack(columns)
 

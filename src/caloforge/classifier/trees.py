@@ -13,9 +13,7 @@ from caloforge.seeding import derive_seed
 __all__ = ["train_trees"]
 
 _LEAVES = 16
-_TRIED = (
-    60  # features that a split of a tree chooses among, at random: as good as all of hundreds, and faster
-)
+_TRIED = 60  # features a split chooses among, at random: as good as all of hundreds, and faster
 
 
 def train_trees(table: InputTable, split: Split, config: ClassifierConfig, *, seed: int) -> TrainedScores:

@@ -1,6 +1,6 @@
 """The features by name, one number per shower each, with what a table or a plot needs to know about them."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Final, Literal, final, get_args
 
@@ -53,14 +53,18 @@ class Feature:
     """Whether its histogram has equal bins in the logarithm."""
 
 
-def high_level_features(showers: Showers, *, threshold: float = 0.0) -> tuple[Feature, ...]:
+def high_level_features(
+    showers: Showers, *, threshold: float = 0.0, groups: Collection[Group] = GROUPS
+) -> tuple[Feature, ...]:
     """Every feature, in a fixed order: the usual ones, then those of hits and their neighbours.
 
     Args:
         showers: The showers; softer voxels than the threshold are empty already.
         threshold: The read-out threshold that was applied, MeV, where hit energies begin; 0 if none was.
+        groups: What the features are to be about; others are not worked out.
     """
-    return (*usual_features(showers), *features_of_hits(Hits(showers, threshold=threshold)))
+    usual = tuple(feature for feature in usual_features(showers) if feature.group in groups)
+    return (*usual, *features_of_hits(Hits(showers, threshold=threshold), groups=groups))
 
 
 def usual_features(showers: Showers) -> tuple[Feature, ...]:
@@ -81,7 +85,7 @@ def features_of_sums(sums: LayerSums) -> tuple[Feature, ...]:
     return (*_whole(sums), *_per_layer(sums), *_lateral(sums))
 
 
-def features_of_hits(hits: Hits) -> tuple[Feature, ...]:
+def features_of_hits(hits: Hits, *, groups: Collection[Group] = GROUPS) -> tuple[Feature, ...]:
     """Local structure, hit energies, correlations between layers and tails, of each layer.
 
     A calorimeter of more than twelve layers has them for ten runs of consecutive layers, whose names are the numbers
@@ -103,6 +107,7 @@ def features_of_hits(hits: Hits) -> tuple[Feature, ...]:
             logarithmic=found.logarithmic,
         )
         for group, features in kinds
+        if group in groups
         for found in features
         for suffix, name, values in zip(hits.zones.suffixes, hits.zones.names, found.values.T, strict=False)
     )

@@ -1,6 +1,7 @@
 """Which classifier tests a level has, and their results with the floor and the learning curve."""
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, final
 
@@ -14,7 +15,7 @@ from caloforge.geometry import Geometry, PolarGrid
 from caloforge.report.settings import EvaluationSettings
 from caloforge.showers import Showers
 
-__all__ = ["ClassifierTests", "OnStep", "test_configs", "title_of"]
+__all__ = ["ClassifierTests", "OnStep", "standard_error", "test_configs", "title_of"]
 
 OnStep = Callable[[str, float, int], None]
 
@@ -33,6 +34,16 @@ _INPUTS: Final = {
     "features": "all features",
     "log-voxels": "log-voxels",
 }
+
+
+def standard_error(result: Mapping[str, Any]) -> float:
+    """Of a mean AUC: the trainings share their showers, so the result split's error does not average out.
+
+    Args:
+        result: A :class:`~caloforge.classifier.ClassifierResult` as plain data.
+    """
+    spread = (result["auc_spread"] or 0.0) / math.sqrt(len(result["aucs"]))
+    return math.hypot(spread, result["auc_error"] or 0.0)
 
 
 def title_of(config: ClassifierConfig) -> str:

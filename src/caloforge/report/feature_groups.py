@@ -4,10 +4,11 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-import numpy as np
-
 from caloforge.classifier import ClassifierConfig, classifier_test
 from caloforge.evaluation import GROUPS
+from caloforge.evaluation.nearest import showers_of_both
+from caloforge.evaluation.voxel_correlations import BEHIND
+from caloforge.report.classifier_tests import standard_error
 from caloforge.report.formatting import sig
 from caloforge.seeding import derive_seed
 from caloforge.showers import Showers
@@ -33,8 +34,9 @@ def group_tests(
         threshold: That was applied, MeV.
         seed: Of drawing, splits and trees.
     """
-    generated = _some(generated, derive_seed(seed, "groups", "generated"))
-    reference = _some(reference, derive_seed(seed, "groups", "reference"))
+    generated, reference = showers_of_both(
+        generated, reference, max_showers=_MOST, seed=derive_seed(seed, "groups")
+    )
     found = []
     for group in GROUPS:
         if group not in groups:
@@ -48,24 +50,17 @@ def group_tests(
             seed=seed,
         )
         result = classifier_test(generated, reference, config)
-        error = math.hypot((result.auc_spread or 0.0) / math.sqrt(_TRAININGS), result.auc_error)
         found.append(
             {
                 "group": group,
                 "auc": result.auc,
                 "auc_spread": result.auc_spread,
-                "auc_error": error,
+                "auc_error": standard_error(vars(result)),
                 "n_showers": min(len(generated), len(reference)),
                 "n_features": result.n_inputs - 1,
             }
         )
     return found
-
-
-def _some(showers: Showers, seed: int) -> Showers:
-    if len(showers) <= _MOST:
-        return showers
-    return showers[np.sort(np.random.default_rng(seed).choice(len(showers), _MOST, replace=False))]
 
 
 def ranked_groups(report: Mapping[str, Any], reference_name: str) -> list[dict[str, Any]]:
@@ -120,7 +115,7 @@ def _of_feature(row: Mapping[str, Any], reference_name: str) -> str:
 
 
 def _of_correlation(report: Mapping[str, Any], reference_name: str) -> str | None:
-    rows = [row for row in report.get("voxel_correlations") or [] if row["relation"] != "behind"]
+    rows = [row for row in report.get("voxel_correlations") or [] if row["relation"] != BEHIND]
     if not rows:
         return None
     row = max(rows, key=lambda row: abs(row["generated"] - row["reference"]))

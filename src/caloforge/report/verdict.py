@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from caloforge.evaluation.same_physics import physics_difference
+from caloforge.report.classifier_tests import standard_error
 from caloforge.report.copies import copy_alarms, copy_note, copy_words
 from caloforge.report.feature_groups import ranked_groups
 from caloforge.report.formatting import auc, pm, sig
@@ -18,6 +19,7 @@ _BLIND: Final = 0.1
 """A difference in AUC that is too large to be missed by a test that says there is none."""
 _SMALL: Final = 1000
 """Showers per class below which the first screen says what could be seen at all."""
+_EQUAL: Final = "not distinguishable from"
 _WORDS: Final = (
     (0.55, "almost impossible to tell from"),
     (0.65, "hard to tell from"),
@@ -46,7 +48,7 @@ def distinguishable(auc: float, error: float, floor: float, floor_error: float) 
         ('not distinguishable from', 'distinguishable from')
     """
     if auc - floor <= 2 * math.hypot(error, floor_error):
-        return "not distinguishable from"
+        return _EQUAL
     return next(words for limit, words in _WORDS if auc < limit)
 
 
@@ -58,11 +60,11 @@ def verdict(report: Mapping[str, Any]) -> dict[str, Any]:
     strongest = max(tests, key=_excess, default=None)
     alarms = copy_alarms(report)
     name = reference_name(report["samples"]["reference"]["provenance"])
-    sentences = []
+    sentences, told_apart = [], True
     if strongest is None:
         headline = f"{len(failing)} of {len(rows)} features differ from {name}."
     else:
-        headline, sentence = _of_classifier(strongest, name)
+        headline, sentence, told_apart = _of_classifier(strongest, name)
         sentences.append(sentence)
     praised = strongest is None or strongest["result"]["auc"] < _PRAISED
     voxels = single_voxel_words(report)
@@ -74,12 +76,12 @@ def verdict(report: Mapping[str, Any]) -> dict[str, Any]:
         else f"AUC {auc(strongest['result']['auc'], strongest['result']['auc_spread'])}"
     )
     if (unlike := other_energies(report, name, value)) is not None:
-        headline, praised = unlike, False
+        headline, praised, told_apart = unlike, False, True
     if alarms:
         headline = f"{headline.removesuffix('.')}; {'but' if praised else 'and'} {' and '.join(alarms)}."
     elif strongest is not None and praised and len(failing) > len(rows) / 2:
         headline = f"{headline.removesuffix('.')}; but most features differ."
-    if words := _of_physics(report, headline):
+    if told_apart and (words := _of_physics(report)):
         headline = f"{headline.removesuffix('.')}; {words}."
     groups = ranked_groups(report, name)
     sentences += _of_groups(groups)
@@ -126,29 +128,25 @@ def _excess(test: Mapping[str, Any]) -> float:
     return test["result"]["auc"] - (0.5 if test["floor"] is None else test["floor"]["auc"])
 
 
-def _of_physics(report: Mapping[str, Any], headline: str) -> str | None:
-    """That the samples have different physics, where it can explain what the headline says."""
+def _of_physics(report: Mapping[str, Any]) -> str | None:
+    """That the samples have different physics, which can explain why they are told apart."""
     samples = report["samples"]
-    if "generated" not in samples or "not distinguishable" in headline or headline.startswith("Too few"):
+    if "generated" not in samples:
         return None
     found = physics_difference(*(samples[role]["provenance"] for role in ("generated", "reference")))
     return f"but {found.clause}" if found is not None and found.matters else None
 
 
-def _standard_error(result: Mapping[str, Any]) -> float:
-    """Of the mean AUC: the trainings share their showers, so the result split's error does not average out."""
-    spread = (result["auc_spread"] or 0.0) / math.sqrt(len(result["aucs"]))
-    return math.hypot(spread, result["auc_error"] or 0.0)
-
-
-def _of_classifier(test: Mapping[str, Any], name: str) -> tuple[str, str]:
+def _of_classifier(test: Mapping[str, Any], name: str) -> tuple[str, str, bool]:
+    """Headline, sentence, and whether the samples are told apart at all."""
     result, floor = test["result"], test["floor"]
-    at_chance = (0.5, 0.0) if floor is None else (floor["auc"], _standard_error(floor))
-    words = distinguishable(result["auc"], _standard_error(result), *at_chance)
-    resolution = 2 * math.hypot(_standard_error(result), at_chance[1])
+    at_chance = (0.5, 0.0) if floor is None else (floor["auc"], standard_error(floor))
+    words = distinguishable(result["auc"], standard_error(result), *at_chance)
+    resolution = 2 * math.hypot(standard_error(result), at_chance[1])
     value = f"AUC {auc(result['auc'], result['auc_spread'])}"
     headline = f"The generated showers are {words} {name}: {value}."
-    if resolution > _BLIND and words == "not distinguishable from":
+    told_apart = words != _EQUAL
+    if resolution > _BLIND and not told_apart:
         headline = f"Too few showers to tell whether the generated ones differ from {name}: {value}."
     against = (
         "no second reference was given, so the floor is taken to be 0.5"
@@ -165,7 +163,7 @@ def _of_classifier(test: Mapping[str, Any], name: str) -> tuple[str, str]:
         sentence += " " + _of_small_samples(n, at_chance[0] + resolution)
     elif resolution > 0:
         sentence += f" At this size a difference in AUC below {sig(resolution, 1)} would not be seen."
-    return headline, sentence
+    return headline, sentence, told_apart
 
 
 def _of_small_samples(n: int, lowest: float) -> str:
