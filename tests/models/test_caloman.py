@@ -19,6 +19,7 @@ from caloforge.preprocessing import LogEnergies
 from caloforge.recipes import load_recipe
 from caloforge.showers import Showers
 from support.checks import no_global_draws
+from support.model_checks import check_products_in_bfloat16
 from support.tiny_runs import tiny_showers, train_tiny
 from support.toys import cartesian, geometry_of, toy_showers
 
@@ -340,14 +341,7 @@ def test_a_layer_without_a_drawn_hit_keeps_its_energy_in_one_voxel():
 
 def test_products_in_bfloat16_are_near():
     model, _ = fitted(OURS | {"moments": True})
-    e_inc = torch.full((500,), 5e4, dtype=torch.float64)
-    with torch.inference_mode():
-        exact = model.generate(e_inc, ShowerNoise(1, 0, 500))
-        model.set_products(torch.bfloat16)
-        rough = model.generate(e_inc, ShowerNoise(1, 0, 500))
-    assert not torch.equal(exact, rough)
-    torch.testing.assert_close(exact.sum(1), rough.sum(1), rtol=1e-5, atol=0)
-    assert float((exact - rough).abs().mean()) < 0.05 * float(exact.mean())
+    check_products_in_bfloat16(model, share=0.05)
 
 
 def test_mean_discrepancy():

@@ -11,6 +11,7 @@ from caloforge.models.groupwise import Groupwise
 from caloforge.noise import ShowerNoise
 from caloforge.showers import Showers
 from support.checks import no_global_draws
+from support.model_checks import check_products_in_bfloat16, check_training_lowers_the_loss
 from support.toys import cartesian, geometry_of, toy_showers
 
 TINY = {"moments": {"hidden": 12, "components": 2}, "voxels": {"groups": 5, "hidden": 16}}
@@ -115,31 +116,12 @@ def test_hits_are_as_frequent_as_the_network_says():
 
 
 def test_training_lowers_the_loss():
-    model, showers = fitted(TOY, n=400)
-    for stage in model.stages.values():
-        optimizer = torch.optim.Adam(stage.parameters(), lr=1e-2)
-        losses = []
-        for k in range(30):
-            batch = stage.draw(stage.rows(showers), torch.Generator().manual_seed(k))
-            loss = stage(batch).mean()
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            losses.append(float(loss.detach()))
-        assert losses[-1] < losses[0] - 0.5
-        assert all(p.grad is not None for p in stage.parameters())
+    check_training_lowers_the_loss(*fitted(TOY, n=400))
 
 
 def test_products_in_bfloat16_are_near():
     model, _ = fitted(TOY)
-    e_inc = torch.full((500,), 5e4, dtype=torch.float64)
-    with torch.inference_mode():
-        exact = model.generate(e_inc, ShowerNoise(1, 0, 500))
-        model.set_products(torch.bfloat16)
-        rough = model.generate(e_inc, ShowerNoise(1, 0, 500))
-    assert not torch.equal(exact, rough)
-    torch.testing.assert_close(exact.sum(1), rough.sum(1), rtol=1e-5, atol=0)
-    assert float((exact - rough).abs().mean()) < 0.05 * float(exact.mean())
+    check_products_in_bfloat16(model, share=0.05)
 
 
 def test_counts_without_building():

@@ -30,7 +30,7 @@ from caloforge.models.block_features import (
 from caloforge.models.block_network import BlockNet, VoxelMixture
 from caloforge.models.block_plan import BlockPlan, NetTables
 from caloforge.models.block_sweep import BlockSweep, StepPlan
-from caloforge.models.conditions import log_energies
+from caloforge.models.conditions import energies_and_moments, hit_rows
 from caloforge.models.limits import check_at_least, check_between, check_threshold
 from caloforge.preprocessing import LayerMoments, Standardize, Symmetry, mirrored, voxel_symmetries
 from caloforge.preprocessing.gentle_closing import GentleClosing
@@ -155,7 +155,7 @@ class VoxelBlocks(Stage):
         voxels = torch.cat([mirrored(rows["voxels"], self.symmetries, generator) for _ in range(copies)])
         e_layer, e_inc = rows["e_layer"].repeat(copies, 1), rows["e_inc"].repeat(copies)
         moments = self.moments.encode(voxels)
-        self.context_scale.fit(self._condition(e_layer, moments, e_inc))
+        self.context_scale.fit(energies_and_moments(e_layer, moments, e_inc))
         self.closing.fit(rows["voxels"] / self.threshold)
         energy = self._slots(voxels)
         hit = energy > 0
@@ -195,10 +195,7 @@ class VoxelBlocks(Stage):
 
     def rows(self, showers: Showers) -> Batch:
         """Voxels, layer and incident energies, MeV, in the model's precision; what is not hit is 0."""
-        voxels = torch.from_numpy(showers.voxels).to(self._dtype)
-        voxels = torch.where(voxels < self.threshold, torch.zeros_like(voxels), voxels)
-        e_layer, e_inc = (torch.from_numpy(a).to(self._dtype) for a in (showers.e_layer, showers.e_inc))
-        return {"voxels": voxels, "e_layer": e_layer, "e_inc": e_inc}
+        return hit_rows(showers, threshold=self.threshold, dtype=self._dtype)
 
     def draw(self, rows: Batch, generator: torch.Generator) -> Batch:
         """Voxels after a fresh symmetry element, with what they are conditioned on, and noise that softens it."""
@@ -265,7 +262,7 @@ class VoxelBlocks(Stage):
         self, e_layer: Float[Tensor, "B L"], moments: Float[Tensor, "B M"], e_inc: Float[Tensor, " B"]
     ) -> Float[Tensor, "B C"]:
         """The networks' condition."""
-        return self.context_scale.encode(self._condition(e_layer, moments, e_inc)).to(self._dtype)
+        return self.context_scale.encode(energies_and_moments(e_layer, moments, e_inc)).to(self._dtype)
 
     @property
     def n_noise(self) -> int:
@@ -377,10 +374,6 @@ class VoxelBlocks(Stage):
             for a, m in ((left, first), (rest, mine.shape[0] - first))
         ]
         return logs(mine) - torch.cat(anchors)
-
-    @staticmethod
-    def _condition(e_layer: Tensor, moments: Tensor, e_inc: Tensor) -> Tensor:
-        return torch.cat([log_energies(e_layer, e_inc).to(moments.dtype), moments], dim=1)
 
 
 def _networks(plan: BlockPlan, config: VoxelBlocksConfig, *, n_context: int) -> Iterator[BlockNet]:

@@ -12,7 +12,7 @@ from torch.nn.functional import logsigmoid
 from caloforge.flows import GroupedMADE, LogisticMixture
 from caloforge.geometry import Geometry
 from caloforge.models.base import Batch, Stage
-from caloforge.models.conditions import log_energies
+from caloforge.models.conditions import energies_and_moments, hit_rows
 from caloforge.models.limits import check_at_least, check_between, check_share, check_threshold
 from caloforge.preprocessing import (
     Closing,
@@ -120,17 +120,14 @@ class VoxelGroups(Stage):
         e_layer, e_inc = rows["e_layer"].repeat(copies, 1), rows["e_inc"].repeat(copies)
         share = (voxels / self._of_layer(e_layer)).std(0, correction=0)
         self.share.copy_(share.clamp_min(1e-4))
-        self.context_scale.fit(self._condition(e_layer, self.moments.encode(voxels), e_inc))
+        self.context_scale.fit(energies_and_moments(e_layer, self.moments.encode(voxels), e_inc))
         rate = hit.to(x).mean(0).clamp(_RAREST, 1 - _RAREST)
         with torch.no_grad():
             self.net.last_context.bias[: self.n_voxels] = rate.logit()
 
     def rows(self, showers: Showers) -> Batch:
         """Voxels, layer and incident energies, MeV, in the model's precision; what is not hit is 0."""
-        voxels = torch.from_numpy(showers.voxels).to(self._dtype)
-        voxels = torch.where(voxels < self.threshold, torch.zeros_like(voxels), voxels)
-        e_layer, e_inc = (torch.from_numpy(a).to(self._dtype) for a in (showers.e_layer, showers.e_inc))
-        return {"voxels": voxels, "e_layer": e_layer, "e_inc": e_inc}
+        return hit_rows(showers, threshold=self.threshold, dtype=self._dtype)
 
     def draw(self, rows: Batch, generator: torch.Generator) -> Batch:
         """Voxels after a fresh symmetry element, with what they are conditioned on."""
@@ -154,7 +151,7 @@ class VoxelGroups(Stage):
         self, e_layer: Float[Tensor, "B L"], moments: Float[Tensor, "B M"], e_inc: Float[Tensor, " B"]
     ) -> Float[Tensor, "B C"]:
         """The network's condition."""
-        return self.context_scale.encode(self._condition(e_layer, moments, e_inc)).to(self._dtype)
+        return self.context_scale.encode(energies_and_moments(e_layer, moments, e_inc)).to(self._dtype)
 
     @property
     def moments(self) -> LayerMoments:
@@ -205,10 +202,6 @@ class VoxelGroups(Stage):
 
     def _of_layer(self, e_layer: Tensor) -> Tensor:
         return e_layer.clamp_min(self.threshold)[:, self.closing.layer_of_voxel]
-
-    @staticmethod
-    def _condition(e_layer: Tensor, moments: Tensor, e_inc: Tensor) -> Tensor:
-        return torch.cat([log_energies(e_layer, e_inc).to(moments.dtype), moments], dim=1)
 
 
 def _sizes(geometry: Geometry, config: VoxelGroupsConfig) -> dict[str, int]:
